@@ -1,0 +1,58 @@
+"""The protocol that every engine follows, and what it returns."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from uvmap_id.link.messages import TextureRequest
+
+
+class JobCancelled(Exception):
+    """Raised by `Report` inside an engine when the job was cancelled meanwhile."""
+
+
+class Report(Protocol):
+    """Tells how far the engine is: a short stage for a person, and 0 <= fraction <= 1."""
+
+    def __call__(self, stage: str, fraction: float) -> None:
+        """Raises `JobCancelled` when the job is to end."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class TextureSet:
+    """The maps of one body in SMPL's atlas; row 0 of an array is the top of the atlas (v = 1).
+
+    Attributes:
+        base_color: (size, size, 3) uint8, sRGB.
+        normal: (size, size, 3) uint8, tangent space, OpenGL convention (green is up), not a colour.
+        roughness: (size, size) uint8, linear, 255 is fully rough.
+        warnings: Sentences for a person, e.g. about a second face in the photo.
+        details: What the engine decided, for the manifest; JSON values only.
+    """
+
+    base_color: NDArray[np.uint8]
+    normal: NDArray[np.uint8]
+    roughness: NDArray[np.uint8]
+    warnings: tuple[str, ...] = ()
+    details: dict[str, Any] = field(default_factory=dict)
+
+
+class Engine(Protocol):
+    """Turns a request into a texture set. One engine lives in one worker process."""
+
+    name: str
+    version: str
+
+    def generate(self, request: TextureRequest, photo: bytes, report: Report) -> TextureSet:
+        """Make the texture set. `photo` is the content of the face image's file.
+
+        Raises:
+            UVMapError: The photo or the request can't be used; says why and what to do.
+            JobCancelled: `report` said so.
+        """
+        ...

@@ -1,0 +1,378 @@
+"""Every word that client and server exchange, and the one way to write and read it.
+
+A message on the wire is `[b"UVM1", JSON header, blob frame, ...]`. The header holds the fields of one
+of the dataclasses below, plus `t`, its type. Reading is strict: an unknown type, an unknown, missing
+or wrong-typed field, or a blob that differs from its declared size and hash raises `LinkError`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import re
+import types
+import typing
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, TypeVar
+
+PROTOCOL = 1
+MAGIC = b"UVM1"
+HEADER_LIMIT = 64 * 1024
+FRAME_LIMIT = 1024 * 1024
+PHOTO_LIMIT = 64 * 1024 * 1024
+PROMPT_LIMIT = 2000
+SUBJECT_LIMIT = 200
+SEED_LIMIT = 2**31
+SIZES = (512, 1024, 2048, 4096)
+ENGINES = ("auto", "projection", "uvmap-id")
+MAPS = ("base_color", "normal", "roughness")
+
+_JOB_ID = re.compile(r"[0-9a-f]{32}")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
+class ErrorCode(StrEnum):
+    """Why something failed. The list is closed: tools may switch on it."""
+
+    FACE_FILE_MISSING = "face_file_missing"
+    FACE_FILE_TOO_LARGE = "face_file_too_large"
+    IMAGE_UNREADABLE = "image_unreadable"
+    IMAGE_TRUNCATED = "image_truncated"
+    IMAGE_TOO_SMALL = "image_too_small"
+    IMAGE_TOO_LARGE = "image_too_large"
+    FACE_NOT_FOUND = "face_not_found"
+    FACE_TOO_SMALL = "face_too_small"
+    LANDMARKS_UNAVAILABLE = "landmarks_unavailable"
+    PROMPT_EMPTY = "prompt_empty"
+    PROMPT_TOO_LONG = "prompt_too_long"
+    SUBJECT_TOO_LONG = "subject_too_long"
+    TEXT_INVALID = "text_invalid"
+    SIZE_NOT_OFFERED = "size_not_offered"
+    SEED_OUT_OF_RANGE = "seed_out_of_range"
+    ENGINE_UNKNOWN = "engine_unknown"
+    ENGINE_UNAVAILABLE = "engine_unavailable"
+    OUTPUT_NOT_WRITABLE = "output_not_writable"
+    DISK_FULL = "disk_full"
+    BODY_UNREADABLE = "body_unreadable"
+    BODY_WITHOUT_UVS = "body_without_uvs"
+    BODY_MISSING = "body_missing"
+    BACKEND_NOT_FOUND = "backend_not_found"
+    BACKEND_NOT_RUNNING = "backend_not_running"
+    BACKEND_START_FAILED = "backend_start_failed"
+    BACKEND_LOST = "backend_lost"
+    BACKEND_INCOMPATIBLE = "backend_incompatible"
+    MESSAGE_INVALID = "message_invalid"
+    JOB_UNKNOWN = "job_unknown"
+    JOB_ID_CONFLICT = "job_id_conflict"
+    WORKER_DIED = "worker_died"
+    RENDER_FAILED = "render_failed"
+    CANCELLED = "cancelled"
+    INTERNAL = "internal"
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A failure as a value: a code for programs, a sentence for a person and, where there is one, the way out."""
+
+    code: str
+    message: str
+    hint: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.code}: {self.message} {self.hint}".rstrip()
+
+
+class UVMapError(Exception):
+    """The one exception that carries a `Failure` up to whoever talks to a person."""
+
+    def __init__(self, code: ErrorCode, message: str, hint: str = "") -> None:
+        super().__init__(f"{code.value}: {message} {hint}".rstrip())
+        self.failure = Failure(code.value, message, hint)
+
+
+class LinkError(UVMapError):
+    """A message that doesn't follow this page."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(ErrorCode.MESSAGE_INVALID, message, "Update the add-on and the backend to the same version.")
+
+
+@dataclass(frozen=True, slots=True)
+class TextureRequest:
+    """Everything that decides a texture set: the same request gives the same bytes.
+
+    Attributes:
+        face_sha256: Hash of the photo's file, 64 hex digits. The file itself travels beside the request.
+        prompt: What the person wears, e.g. "wearing white shirt, blue jeans".
+        subject: The person in words, e.g. "asian woman". May be empty.
+        engine: One of `ENGINES`.
+        size: Side of the square maps in texels, one of `SIZES`.
+        seed: 0 <= seed < 2**31.
+    """
+
+    face_sha256: str
+    prompt: str
+    subject: str = ""
+    engine: str = "auto"
+    size: int = 1024
+    seed: int = 0
+
+    def validate(self) -> None:
+        """Raise `UVMapError` with the code of the first field that can't be accepted."""
+        if not _SHA256.fullmatch(self.face_sha256):
+            raise LinkError("The photo's hash is not 64 hex digits.")
+        _validate_text("prompt", self.prompt, PROMPT_LIMIT, ErrorCode.PROMPT_TOO_LONG)
+        _validate_text("subject", self.subject, SUBJECT_LIMIT, ErrorCode.SUBJECT_TOO_LONG)
+        if not self.prompt.strip():
+            raise UVMapError(
+                ErrorCode.PROMPT_EMPTY,
+                "The prompt is empty.",
+                'Say what the person wears, for example "wearing white shirt, blue jeans".',
+            )
+        if self.engine not in ENGINES:
+            raise UVMapError(
+                ErrorCode.ENGINE_UNKNOWN, f'There is no engine "{self.engine}".', f"Choose one of {', '.join(ENGINES)}."
+            )
+        if self.size not in SIZES:
+            sizes = ", ".join(map(str, SIZES))
+            raise UVMapError(
+                ErrorCode.SIZE_NOT_OFFERED, f"A size of {self.size} is not offered.", f"Choose one of {sizes}."
+            )
+        if not 0 <= self.seed < SEED_LIMIT:
+            raise UVMapError(
+                ErrorCode.SEED_OUT_OF_RANGE,
+                f"The seed {self.seed} is out of range.",
+                f"Choose a seed from 0 to {SEED_LIMIT - 1}.",
+            )
+
+
+def _validate_text(name: str, text: str, limit: int, too_long: ErrorCode) -> None:
+    if len(text) > limit:
+        raise UVMapError(
+            too_long, f"The {name} has {len(text):,} characters.", f"Shorten it to at most {limit:,} characters."
+        )
+    if any(ord(character) < 32 and character not in "\t\n\r" for character in text) or not _is_unicode(text):
+        raise UVMapError(
+            ErrorCode.TEXT_INVALID, f"The {name} holds control characters.", "Type it again as plain text."
+        )
+
+
+def _is_unicode(text: str) -> bool:
+    """False for lone surrogates, which Python strings may hold and UTF-8 can't."""
+    return not any(0xD800 <= ord(character) <= 0xDFFF for character in text)
+
+
+# --- from the client ---------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Hello:
+    """First message of a connection. Answered by `Welcome`, or by `Refused` for another protocol."""
+
+    protocol: int
+    client: str
+
+
+@dataclass(frozen=True, slots=True)
+class Submit:
+    """A new job; its blob is the photo's file. Sending it twice is harmless: the id is the client's own."""
+
+    job: str
+    request: TextureRequest
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """Ask for the newest event of a job; answered by that event, or by `Refused` (job_unknown)."""
+
+    job: str
+
+
+@dataclass(frozen=True, slots=True)
+class Cancel:
+    """End a job early. Answered by the event that ended it, whichever came first."""
+
+    job: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ping:
+    """Is the server serving?"""
+
+
+@dataclass(frozen=True, slots=True)
+class Shutdown:
+    """End the server and its workers. Jobs that have not ended end as cancelled."""
+
+
+# --- from the server ---------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Welcome:
+    """The handshake's answer: who serves here. `boot` changes with every start of the server."""
+
+    protocol: int
+    version: str
+    boot: str
+
+
+@dataclass(frozen=True, slots=True)
+class Pong:
+    """Answer to `Ping`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A message was not acted on. `job` is empty unless it was about one."""
+
+    code: str
+    message: str
+    hint: str = ""
+    job: str = ""
+
+    @property
+    def failure(self) -> Failure:
+        """The reason as a value."""
+        return Failure(self.code, self.message, self.hint)
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """The job is in the queue and will end in exactly one of `Done`, `Failed`, `Cancelled`."""
+
+    job: str
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a job is: 0 <= fraction <= 1, never backwards. May be dropped on the way."""
+
+    job: str
+    stage: str
+    fraction: float
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """The job's texture set lies complete in `folder` on the server's machine."""
+
+    job: str
+    folder: str
+    manifest: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """The job failed; nothing of it was left behind."""
+
+    job: str
+    code: str
+    message: str
+    hint: str = ""
+
+    @property
+    def failure(self) -> Failure:
+        """The reason as a value."""
+        return Failure(self.code, self.message, self.hint)
+
+
+@dataclass(frozen=True, slots=True)
+class Cancelled:
+    """The job was cancelled; nothing of it was left behind."""
+
+    job: str
+
+
+Command = Hello | Submit | Status | Cancel | Ping | Shutdown
+JobEvent = Accepted | Progress | Done | Failed | Cancelled
+Answer = Welcome | Pong | Refused | JobEvent
+Message = Command | Answer
+
+_TYPES: dict[str, type] = {cls.__name__.lower(): cls for cls in typing.get_args(Message)}
+
+
+def encode(message: Message, blob: bytes = b"") -> list[bytes]:
+    """The frames of a message; the blob is cut into frames of at most `FRAME_LIMIT` bytes."""
+    header = {"t": type(message).__name__.lower(), **dataclasses.asdict(message)}
+    if blob:
+        header["blob"] = {"size": len(blob), "sha256": hashlib.sha256(blob).hexdigest()}
+    text = json.dumps(header, separators=(",", ":"), allow_nan=False).encode()
+    if len(text) > HEADER_LIMIT:
+        raise LinkError(f"A header of {len(text)} bytes is over the limit of {HEADER_LIMIT}.")
+    return [MAGIC, text, *(blob[start : start + FRAME_LIMIT] for start in range(0, len(blob), FRAME_LIMIT))]
+
+
+def decode(frames: Sequence[bytes]) -> tuple[Message, bytes]:
+    """The message and the blob that `encode` made frames of. Raises `LinkError` for anything else."""
+    if len(frames) < 2 or frames[0] != MAGIC:
+        raise LinkError("This is not a UVMap-ID message.")
+    if len(frames[1]) > HEADER_LIMIT:
+        raise LinkError(f"A header of {len(frames[1])} bytes is over the limit of {HEADER_LIMIT}.")
+    try:
+        header = json.loads(frames[1])
+    except (ValueError, RecursionError) as error:
+        raise LinkError("The header is not JSON.") from error
+    if not isinstance(header, dict):
+        raise LinkError("The header is not a JSON object.")
+    blob = _checked_blob(header.pop("blob", None), frames[2:])
+    cls = _TYPES.get(str(header.pop("t", "")))
+    if cls is None:
+        raise LinkError("The message's type is unknown.")
+    return build(cls, header), blob
+
+
+def _checked_blob(declared: object, frames: Sequence[bytes]) -> bytes:
+    if declared is None and not frames:
+        return b""
+    if not isinstance(declared, dict) or set(declared) != {"size", "sha256"}:
+        raise LinkError("The message's blob is not declared.")
+    if any(len(frame) > FRAME_LIMIT for frame in frames) or declared["size"] != sum(map(len, frames)):
+        raise LinkError("The message's blob is not as long as declared.")
+    blob = b"".join(frames)
+    if hashlib.sha256(blob).hexdigest() != declared["sha256"]:
+        raise LinkError("The message's blob was damaged on the way.")
+    return blob
+
+
+Built = TypeVar("Built")
+
+
+def build(cls: type[Built], values: Mapping[str, Any]) -> Built:
+    """A dataclass from decoded JSON, its fields checked against their annotations. Raises `LinkError`."""
+    hints = typing.get_type_hints(cls)
+    fields = {item.name: item for item in dataclasses.fields(cls)}  # pyright: ignore[reportArgumentType]
+    unknown = set(values) - set(fields)
+    if unknown:
+        raise LinkError(f"{cls.__name__} has no field {sorted(unknown)[0][:40]!r}.")
+    required = {name for name, item in fields.items() if _is_required(item)}
+    missing = required - set(values)
+    if missing:
+        raise LinkError(f"{cls.__name__} lacks {sorted(missing)[0]!r}.")
+    return cls(**{name: _checked(hints[name], value, f"{cls.__name__}.{name}") for name, value in values.items()})
+
+
+def _is_required(item: dataclasses.Field[Any]) -> bool:
+    return item.default is dataclasses.MISSING and item.default_factory is dataclasses.MISSING
+
+
+def _checked(expected: Any, value: Any, where: str) -> Any:
+    if dataclasses.is_dataclass(expected) and isinstance(expected, type):
+        if isinstance(value, dict):
+            return build(expected, value)
+    else:
+        plain = typing.get_origin(expected) or expected
+        accepted = (int, float) if plain is float else plain
+        # bool is an int to Python, not to a reader of the protocol.
+        if isinstance(value, accepted) and (plain is bool or not isinstance(value, bool)):
+            return value
+    name = expected.__name__ if isinstance(expected, type | types.GenericAlias) else str(expected)
+    raise LinkError(f"{where} is not of type {name}.")
+
+
+def is_job_id(text: str) -> bool:
+    """True for the 32 lower-case hex digits that a client chooses for a job."""
+    return _JOB_ID.fullmatch(text) is not None
