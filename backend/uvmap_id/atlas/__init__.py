@@ -1,0 +1,1 @@
+"""The SMPL UV layout: parts, landmarks, rasters, padding. Knows no torch."""

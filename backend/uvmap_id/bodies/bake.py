@@ -1,0 +1,162 @@
+"""Bakes the mannequin: a free body with SMPL's atlas on it, and the atlas measurements that go with it.
+
+Needs the `dev` extra, SMPL's UV template (`smpl_uv.obj`, CC BY 4.0) and a few textures in its layout.
+The same inputs give the same bytes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import trimesh
+from numpy.typing import NDArray
+from PIL import Image
+from scipy.spatial import cKDTree
+
+from uvmap_id.bodies.calibrate import landmark_uvs, z_up
+from uvmap_id.bodies.fit import Landmarks, fit, vertex_normals
+from uvmap_id.bodies.obj import TexturedMesh, read_obj
+from uvmap_id.bodies.source import CAVITY_PARTS, EYE_PARTS, OUTER_PARTS, Source, triangulated
+from uvmap_id.bodies.surface import closest, landmark_positions
+from uvmap_id.bodies.uv_transfer import Atlas, frontal_patch, transfer
+from uvmap_id.faces.landmarks import FaceFinder
+
+_SAMPLES = 40_000
+# Stiffness, landmark weight, normal weight and rounds of each stage of Amberg et al. 2007, from stiff to soft.
+_STAGES = [[0.05, 10.0, 0.5, 6], [0.02, 8.0, 0.5, 6], [0.01, 5.0, 0.3, 6], [0.005, 3.0, 0.2, 6]]
+_PAIR_LIMIT = 0.05
+_EYE_SHRINK = 0.9
+_IRIS_VERTICES = 9
+
+
+@dataclass(frozen=True, slots=True)
+class Baked:
+    """What a bake gives.
+
+    Attributes:
+        vertices: (V, 3) float32 mannequin in its standing pose, metres, z up, facing -y, soles at z = 0.
+        t_pose: (V, 3) float32 the same body in SMPL's pose, for measuring on it.
+        faces: (F, 4) int32 quads.
+        uvs: (F, 4, 2) float32, origin bottom left.
+        bone_parts: (V,) name of the bone with the largest weight at each vertex.
+        outer: (F,) bool, faces on the outside of the body.
+        landmarks: (478, 2) float32 UVs of the face landmarks.
+    """
+
+    vertices: NDArray[np.float32]
+    t_pose: NDArray[np.float32]
+    faces: NDArray[np.int32]
+    uvs: NDArray[np.float32]
+    bone_parts: NDArray[np.str_]
+    outer: NDArray[np.bool_]
+    landmarks: NDArray[np.float32]
+
+
+def bake(template: Path, textures: list[Path]) -> Baked:
+    """Register the free body to SMPL's template and carry the atlas over."""
+    mesh = read_obj(template)
+    source = Source()
+    with FaceFinder() as finder:
+        pictures = [np.asarray(Image.open(path).convert("RGB")) for path in textures]
+        landmarks = landmark_uvs(mesh, pictures, finder)
+        marks = _face_marks(source, mesh, landmarks, finder)
+    posed, registered = _register(source, mesh, marks)
+    uvs = _body_uvs(source, mesh, registered)
+    standing = source.rest - [0, 0, source.rest[:, 2].min()]
+    weights = source.model.vertex_bone_weights.numpy()
+    strongest = np.take_along_axis(
+        source.model.vertex_bone_indices.numpy(), weights.argmax(axis=1)[:, None], axis=1
+    )[:, 0]
+    return Baked(
+        vertices=standing.astype(np.float32),
+        t_pose=posed.astype(np.float32),
+        faces=source.quads.astype(np.int32),
+        uvs=uvs.astype(np.float32),
+        bone_parts=np.array(source.model.bone_labels)[strongest],
+        outer=source.parts(*OUTER_PARTS),
+        landmarks=landmarks,
+    )
+
+
+def write_mannequin(baked: Baked, path: Path) -> None:
+    """Write the asset that the extension loads, readable with numpy alone."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("wb") as file:
+        np.savez_compressed(file, vertices=baked.vertices, faces=baked.faces, uvs=baked.uvs)
+
+
+def _face_marks(
+    source: Source, mesh: TexturedMesh, landmarks: NDArray[np.float32], finder: FaceFinder
+) -> Landmarks:
+    """Landmarks of the free body's face, and where SMPL's surface has them."""
+    quads = source.quads[source.parts(*OUTER_PARTS)]
+    triangles = triangulated(quads)
+    seen = landmark_positions(source.rest, triangulated(source.quads), finder, _eye_colours(source))
+    on_face = np.isfinite(seen).all(axis=1)
+    on_face[468:] = False  # The irises lie on the balls, which take no part in the registration.
+    held = closest(seen[on_face], source.rest, triangles)
+    flat = np.column_stack([mesh.uvs, np.zeros(len(mesh.uvs))])
+    wanted = np.column_stack([landmarks[on_face], np.zeros(on_face.sum())])
+    targets = closest(wanted, flat, mesh.uv_triangles).carry(z_up(mesh.vertices)[mesh.triangles])
+    return Landmarks(held.triangles, triangles[held.triangles], held.barycentric, targets)
+
+
+def _eye_colours(source: Source) -> NDArray[np.float64]:
+    """White balls with a dark spot in front, so that the eyes are found where they are open."""
+    colours = np.tile(np.array([190, 153, 132]) / 255, (len(source.rest), 1))
+    for parts in EYE_PARTS.values():
+        ball = np.unique(source.quads[source.parts(*parts)])
+        colours[ball] = 0.95
+        colours[ball[np.argsort(source.rest[ball, 1])[:_IRIS_VERTICES]]] = 0.12
+    return colours
+
+
+def _register(
+    source: Source, mesh: TexturedMesh, marks: Landmarks
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The free body in the template's pose, and the same with its outside drawn onto the template's surface."""
+    target_vertices = z_up(mesh.vertices)
+    target = trimesh.Trimesh(target_vertices, mesh.triangles, process=False)
+    sampled, faces = trimesh.sample.sample_surface(target, _SAMPLES, seed=0)
+    points = np.concatenate([target_vertices, sampled])
+    normals = np.concatenate([vertex_normals(target_vertices, mesh.triangles), target.face_normals[faces]])
+    quads = source.quads[source.parts(*OUTER_PARTS)]
+    outer = np.unique(quads)
+    posed = fit(source, outer, points, normals, marks)
+    position = np.full(len(posed), -1)
+    position[outer] = np.arange(len(outer))
+    body = trimesh.Trimesh(posed[outer], position[triangulated(quads)], process=False)
+    moved = trimesh.registration.nricp_amberg(
+        body,
+        target,
+        source_landmarks=(marks.triangles, marks.barycentric),
+        target_positions=marks.targets,
+        steps=_STAGES,
+        distance_threshold=_PAIR_LIMIT,
+        use_faces=True,
+    )
+    registered = posed.copy()
+    registered[outer] = moved
+    return posed, registered
+
+
+def _body_uvs(source: Source, mesh: TexturedMesh, registered: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(F, 4, 2): the outside by transfer, the eyeballs through the lids' opening, cavities by their rim."""
+    outer = source.parts(*OUTER_PARTS)
+    uvs = np.zeros((len(source.quads), 4, 2))
+    uvs[outer] = transfer(registered, source.quads[outer], Atlas.of(mesh, z_up(mesh.vertices)))
+    vertex_uv = np.zeros((len(registered), 2))
+    vertex_uv[source.quads[outer].ravel()] = uvs[outer].reshape(-1, 2)
+    outside = np.unique(source.quads[outer])
+    for side, suffix in (("right", "R"), ("left", "L")):
+        rim = np.intersect1d(outside, source.quads[source.parts(f"eye_cavity.{suffix}")])
+        ball = source.parts(*EYE_PARTS[side])
+        corners = source.rest[source.quads[ball]].reshape(-1, 3)
+        uvs[ball] = frontal_patch(source.rest[rim], vertex_uv[rim], corners, _EYE_SHRINK).reshape(-1, 4, 2)
+    # Inner surfaces are out of sight: they take the colour of the skin or lip nearest to them.
+    cavities = source.parts(*CAVITY_PARTS)
+    index = cKDTree(source.rest[outside]).query(source.rest[source.quads[cavities]].reshape(-1, 3))[1]
+    uvs[cavities] = vertex_uv[outside[index]].reshape(-1, 4, 2)
+    return uvs

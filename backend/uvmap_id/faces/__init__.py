@@ -1,0 +1,1 @@
+"""Reading photos and finding the faces in them. Knows no torch."""

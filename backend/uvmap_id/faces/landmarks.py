@@ -1,0 +1,139 @@
+"""Finds faces and their 478 landmarks with mediapipe's face mesh, whose models come inside its package.
+
+The landmarks' numbers are those of mediapipe's face mesh; 468 lie on the face, 10 on the irises.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+from dataclasses import dataclass
+from types import ModuleType, TracebackType
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from uvmap_id.link.messages import ErrorCode, UVMapError
+
+LANDMARK_COUNT = 478
+RIGHT_EYE_OUTER, LEFT_EYE_OUTER = 33, 263
+_CROP_MARGIN = 0.6
+_SAME_FACE = 0.3
+
+
+@dataclass(frozen=True, slots=True)
+class FaceLandmarks:
+    """One face in an image.
+
+    Attributes:
+        points: (478, 3) float32: x and y in pixels, origin top left; z is depth in the same unit, smaller is nearer.
+    """
+
+    points: NDArray[np.float32]
+
+    @property
+    def eye_distance(self) -> float:
+        """Pixels between the outer corners of the eyes."""
+        return float(np.linalg.norm(self.points[RIGHT_EYE_OUTER, :2] - self.points[LEFT_EYE_OUTER, :2]))
+
+    @property
+    def area(self) -> float:
+        """Square pixels of the box around the face."""
+        return float(np.prod(np.ptp(self.points[:, :2], axis=0)))
+
+
+class FaceFinder:
+    """Holds mediapipe's models; use it as a context manager, in one thread.
+
+    Raises:
+        UVMapError: landmarks_unavailable where mediapipe with its bundled models is not installed.
+    """
+
+    def __init__(self) -> None:
+        solutions = _solutions()
+        self._detectors = [
+            solutions.face_detection.FaceDetection(model_selection=model, min_detection_confidence=0.5)
+            for model in (1, 0)
+        ]
+        self._mesh = solutions.face_mesh.FaceMesh(
+            static_image_mode=True, refine_landmarks=True, max_num_faces=1, min_detection_confidence=0.4
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Free the models."""
+        for model in (*self._detectors, self._mesh):
+            model.close()
+
+    def find(self, image: NDArray[np.uint8]) -> list[FaceLandmarks]:
+        """All faces in an image, (H, W, 3) uint8 sRGB, the largest first. Empty where there is none."""
+        faces = [face for box in self._boxes(image) if (face := self._mesh_in(image, box)) is not None]
+        if not faces:
+            height, width = image.shape[:2]
+            whole = self._mesh_in(image, np.array([0, 0, width, height], np.float64))
+            faces = [] if whole is None else [whole]
+        return sorted(faces, key=lambda face: face.area, reverse=True)
+
+    def _boxes(self, image: NDArray[np.uint8]) -> list[NDArray[np.float64]]:
+        """Boxes x0, y0, x1, y1 in pixels; the same face is listed once, though both detectors see it."""
+        height, width = image.shape[:2]
+        boxes: list[NDArray[np.float64]] = []
+        for detector in self._detectors:
+            for detection in detector.process(image).detections or []:
+                relative = detection.location_data.relative_bounding_box
+                corner = np.array([relative.xmin, relative.ymin])
+                extent = np.array([relative.width, relative.height])
+                box = np.concatenate([corner, corner + extent]) * [width, height, width, height]
+                if all(_overlap(box, other) < _SAME_FACE for other in boxes):
+                    boxes.append(box)
+        return boxes
+
+    def _mesh_in(self, image: NDArray[np.uint8], box: NDArray[np.float64]) -> FaceLandmarks | None:
+        """Landmarks of the face in a box. A crop around the box lets the mesh see small faces in large photos."""
+        height, width = image.shape[:2]
+        margin = _CROP_MARGIN * (box[2:] - box[:2]).max()
+        left, top = np.clip(np.floor(box[:2] - margin), 0, [width - 1, height - 1]).astype(int)
+        right, bottom = np.clip(np.ceil(box[2:] + margin), [left + 1, top + 1], [width, height]).astype(int)
+        crop = np.ascontiguousarray(image[top:bottom, left:right])
+        found = self._mesh.process(crop).multi_face_landmarks
+        if not found:
+            return None
+        scale = [right - left, bottom - top, right - left]
+        points = np.array([[point.x, point.y, point.z] for point in found[0].landmark], np.float64) * scale
+        return FaceLandmarks((points + [left, top, 0]).astype(np.float32))
+
+
+def _overlap(one: NDArray[np.float64], other: NDArray[np.float64]) -> float:
+    """Intersection over union of two boxes."""
+    extent = np.clip(np.minimum(one[2:], other[2:]) - np.maximum(one[:2], other[:2]), 0, None)
+    shared = extent.prod()
+    return float(shared / max((one[2:] - one[:2]).prod() + (other[2:] - other[:2]).prod() - shared, 1e-9))
+
+
+def _solutions() -> Any:
+    # The models log to stderr through glog and TensorFlow Lite; only what is wrong is worth a line.
+    os.environ.setdefault("GLOG_minloglevel", "2")
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    try:
+        mediapipe: ModuleType = importlib.import_module("mediapipe")
+    except ImportError as error:
+        raise UVMapError(
+            ErrorCode.LANDMARKS_UNAVAILABLE,
+            "The package mediapipe, which finds faces, is not installed.",
+            "Install the backend again: pip install uvmap-id.",
+        ) from error
+    if not hasattr(mediapipe, "solutions"):
+        raise UVMapError(
+            ErrorCode.LANDMARKS_UNAVAILABLE,
+            f"mediapipe {mediapipe.__version__} comes without the face model.",
+            "Run the backend on Python 3.11 or 3.12, where a mediapipe with the model is installed.",
+        )
+    return mediapipe.solutions
