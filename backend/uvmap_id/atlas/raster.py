@@ -52,7 +52,7 @@ def rasterize(
     """
     index = np.full(shape, -1, np.int32)
     order = np.arange(len(corners)) if depth is None else np.argsort(-depth.mean(axis=1), kind="stable")
-    fixed = np.round((corners - 0.5) * (1 << _SHIFT)).astype(np.int32)
+    fixed = np.ascontiguousarray(np.round((corners - 0.5) * (1 << _SHIFT)), dtype=np.int32)
     for triangle in order:
         cv2.fillConvexPoly(index, fixed[triangle], int(triangle), cv2.LINE_8, _SHIFT)
     return Raster(index, _barycentric(index, np.asarray(corners, np.float64)))

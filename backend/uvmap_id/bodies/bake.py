@@ -40,7 +40,7 @@ class Baked:
         t_pose: (V, 3) float32 the same body in SMPL's pose, for measuring on it.
         faces: (F, 4) int32 quads.
         uvs: (F, 4, 2) float32, origin bottom left.
-        bone_parts: (V,) name of the bone with the largest weight at each vertex.
+        registered: (V, 3) float64 the same body drawn onto SMPL's surface.
         outer: (F,) bool, faces on the outside of the body.
         landmarks: (478, 2) float32 UVs of the face landmarks.
     """
@@ -49,7 +49,7 @@ class Baked:
     t_pose: NDArray[np.float32]
     faces: NDArray[np.int32]
     uvs: NDArray[np.float32]
-    bone_parts: NDArray[np.str_]
+    registered: NDArray[np.float64]
     outer: NDArray[np.bool_]
     landmarks: NDArray[np.float32]
 
@@ -65,16 +65,12 @@ def bake(template: Path, textures: list[Path]) -> Baked:
     posed, registered = _register(source, mesh, marks)
     uvs = _body_uvs(source, mesh, registered)
     standing = source.rest - [0, 0, source.rest[:, 2].min()]
-    weights = source.model.vertex_bone_weights.numpy()
-    strongest = np.take_along_axis(
-        source.model.vertex_bone_indices.numpy(), weights.argmax(axis=1)[:, None], axis=1
-    )[:, 0]
     return Baked(
         vertices=standing.astype(np.float32),
         t_pose=posed.astype(np.float32),
         faces=source.quads.astype(np.int32),
         uvs=uvs.astype(np.float32),
-        bone_parts=np.array(source.model.bone_labels)[strongest],
+        registered=registered,
         outer=source.parts(*OUTER_PARTS),
         landmarks=landmarks,
     )

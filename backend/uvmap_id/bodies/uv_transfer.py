@@ -65,7 +65,9 @@ def transfer(vertices: NDArray[np.float64], quads: NDArray[np.integer], atlas: A
         candidates = neighbours.near(home[quad], home_uv[quad])
         for corner in np.flatnonzero(strange[quad]):
             uvs[quad, corner] = _continued(vertices[quads[quad, corner]], atlas, candidates)
-    return uvs
+    offset = uvs - home_uv[:, None]
+    # Continuing a sliver can shoot far off; no quad may leave its neighbourhood.
+    return home_uv[:, None] + offset * np.minimum(1, _REACH / np.maximum(np.linalg.norm(offset, axis=2), 1e-9))[..., None]
 
 
 def _nearest(
