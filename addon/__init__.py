@@ -1,0 +1,17 @@
+"""UVMap-ID: a photo of a face and a sentence become a texture set on a body, inside Blender."""
+
+from . import cli, operators, panels, preferences, properties, runtime
+
+_PARTS = (runtime, preferences, properties, operators, panels, cli)
+
+
+def register() -> None:
+    """Called by Blender when the extension is enabled."""
+    for part in _PARTS:
+        part.register()
+
+
+def unregister() -> None:
+    """Called by Blender when the extension is disabled. Leaves nothing behind."""
+    for part in reversed(_PARTS):
+        part.unregister()

@@ -1,0 +1,171 @@
+"""Bodies: the mannequin that comes with the extension, and bodies from OBJ files."""
+
+from __future__ import annotations
+
+import re
+import zipfile
+from pathlib import Path
+
+import bpy
+import numpy as np
+from numpy.typing import NDArray
+
+from .link.messages import ErrorCode, UVMapError
+
+MANNEQUIN = Path(__file__).parent / "assets" / "mannequin.npz"
+UV_LAYER = "SMPL"
+
+_FACE_WITH_UVS = re.compile(rb"f(\s+-?\d+/-?\d+(/-?\d*)?){3,}\s*")
+_HINT_FILE = "Choose a Wavefront OBJ file of a body."
+
+
+def by_uid(uid: int) -> bpy.types.Object | None:
+    """The object with a `session_uid`, if it still exists."""
+    return next((item for item in bpy.data.objects if item.session_uid == uid), None)
+
+
+def ready(scene: bpy.types.Scene) -> bpy.types.Object:
+    """The body that a scene's character uses.
+
+    Raises:
+        UVMapError: `body_missing` or `body_without_uvs`.
+    """
+    body = scene.uvmap_id.body
+    if body is None or body.name not in scene.objects:
+        raise UVMapError(
+            ErrorCode.BODY_MISSING, "No body is chosen.", "Add a mannequin, or choose a body in the UVMap-ID panel."
+        )
+    if not body.data.uv_layers:
+        raise UVMapError(
+            ErrorCode.BODY_WITHOUT_UVS,
+            f'The body "{body.name}" has no UVs.',
+            "Choose a body with UVs in SMPL's layout.",
+        )
+    return body
+
+
+def add_mannequin(scene: bpy.types.Scene) -> bpy.types.Object:
+    """Add the mannequin to a scene and make it the character's body.
+
+    Raises:
+        UVMapError: `body_unreadable`: the extension's file is damaged.
+    """
+    try:
+        with np.load(MANNEQUIN, allow_pickle=False) as arrays:
+            vertices, faces, uvs = arrays["vertices"], arrays["faces"], arrays["uvs"]
+    except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise UVMapError(
+            ErrorCode.BODY_UNREADABLE, f"The mannequin can't be read: {error}.", "Install the extension again."
+        ) from error
+    body = bpy.data.objects.new("Mannequin", mesh_from_arrays("Mannequin", vertices, faces, uvs))
+    scene.collection.objects.link(body)
+    scene.uvmap_id.body = body
+    return body
+
+
+def mesh_from_arrays(
+    name: str, vertices: NDArray[np.float32], faces: NDArray[np.int32], uvs: NDArray[np.float32]
+) -> bpy.types.Mesh:
+    """A smooth-shaded mesh with one UV layer.
+
+    Args:
+        name: The mesh's name.
+        vertices: (V, 3) metres, z up.
+        faces: (F, 4) indices of vertices; a triangle repeats its last index.
+        uvs: (F, 4, 2) origin bottom left; the repeated corner of a triangle is ignored.
+    """
+    corners = np.ones(faces.shape, dtype=bool)
+    corners[:, 3] = faces[:, 3] != faces[:, 2]
+    counts = corners.sum(axis=1)
+    starts = np.cumsum(counts) - counts
+    mesh = bpy.data.meshes.new(name)
+    mesh.vertices.add(len(vertices))
+    mesh.vertices.foreach_set("co", np.ascontiguousarray(vertices, dtype=np.float32).ravel())
+    mesh.loops.add(int(counts.sum()))
+    mesh.loops.foreach_set("vertex_index", np.ascontiguousarray(faces[corners], dtype=np.int32))
+    mesh.polygons.add(len(faces))
+    mesh.polygons.foreach_set("loop_start", np.ascontiguousarray(starts, dtype=np.int32))
+    layer = mesh.uv_layers.new(name=UV_LAYER)
+    layer.uv.foreach_set("vector", np.ascontiguousarray(uvs[corners], dtype=np.float32).ravel())
+    mesh.update(calc_edges=True)
+    mesh.shade_smooth()
+    return mesh
+
+
+def import_obj(scene: bpy.types.Scene, path: Path) -> bpy.types.Object:
+    """Import a body with UVs from an OBJ file and make it the character's body.
+
+    Args:
+        scene: The context's scene, into which Blender's importer puts what it reads.
+        path: The file; y up, facing +z, as SMPL's bodies are.
+
+    Raises:
+        UVMapError: `body_unreadable` or `body_without_uvs`; nothing was imported then.
+    """
+    check_obj(path)
+    before = {item.session_uid for item in _importable()}
+    try:
+        bpy.ops.wm.obj_import(filepath=str(path))
+        body = _one_body([item for item in bpy.data.objects if item.session_uid not in before], path)
+    except (UVMapError, RuntimeError) as error:
+        bpy.data.batch_remove([item for item in _importable() if item.session_uid not in before])
+        if isinstance(error, UVMapError):
+            raise
+        raise _unreadable(path, str(error).strip()) from error
+    body.data.shade_smooth()
+    scene.uvmap_id.body = body
+    return body
+
+
+def check_obj(path: Path) -> None:
+    """Read through an OBJ file without importing it.
+
+    Raises:
+        UVMapError: `body_unreadable`, or `body_without_uvs` where a face has none.
+    """
+    vertices = faces = 0
+    try:
+        with path.open("rb") as file:
+            for line in file:
+                if b"\0" in line:
+                    raise _unreadable(path, "it is not a text file")
+                if line.startswith(b"v "):
+                    vertices += 1
+                elif line.startswith(b"f "):
+                    faces += 1
+                    if not _FACE_WITH_UVS.fullmatch(line):
+                        raise _without_uvs(path)
+    except (OSError, ValueError) as error:
+        raise _unreadable(path, getattr(error, "strerror", None) or str(error)) from error
+    if not vertices or not faces:
+        raise _unreadable(path, "it holds no mesh")
+
+
+def _importable() -> list[bpy.types.ID]:
+    return [*bpy.data.objects, *bpy.data.meshes, *bpy.data.materials, *bpy.data.images, *bpy.data.collections]
+
+
+def _one_body(imported: list[bpy.types.Object], path: Path) -> bpy.types.Object:
+    meshes = [item for item in imported if item.type == "MESH" and item.data.polygons]
+    if len(meshes) != 1:
+        raise _unreadable(path, f"it holds {len(meshes)} meshes instead of one")
+    mesh = meshes[0].data
+    if not mesh.uv_layers:
+        raise _without_uvs(path)
+    coordinates = np.empty(len(mesh.vertices) * 3, dtype=np.float32)
+    mesh.vertices.foreach_get("co", coordinates)
+    if not np.isfinite(coordinates).all():
+        raise _unreadable(path, "it has vertices that are nowhere")
+    return meshes[0]
+
+
+def _unreadable(path: Path, reason: str) -> UVMapError:
+    return UVMapError(ErrorCode.BODY_UNREADABLE, f"{path} can't be read as a body: {reason}.", _HINT_FILE)
+
+
+def _without_uvs(path: Path) -> UVMapError:
+    return UVMapError(
+        ErrorCode.BODY_WITHOUT_UVS,
+        f"The body in {path} has no UVs.",
+        "Choose a body with UVs in SMPL's layout, such as smpl_uv.obj.",
+    )

@@ -1,0 +1,115 @@
+"""The command line: `blender --command uvmap_id render ...`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+import bpy
+
+from . import body, runtime, stage
+from .errors import attempt
+from .link.messages import ENGINES, SIZES, Failure, TextureRequest
+from .link.photo import photo_hash, read_photo
+from .session import Job
+
+COMMAND = "uvmap_id"
+
+_SIZE_OF_VIEW = {stage.View.FRONT: (640, 960), stage.View.BACK: (640, 960), stage.View.FACE: (768, 768)}
+
+
+def main(arguments: list[str]) -> int:
+    """Run `blender --command uvmap_id`. Returns the exit code: 0, 2 for bad arguments, 1 for anything else."""
+    parser = argparse.ArgumentParser(prog=f"blender --command {COMMAND}", description="Textured bodies from photos.")
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    _add_render_options(commands.add_parser("render", help="make a texture set and render a body that wears it"))
+    return _run(parser, arguments)
+
+
+def render_character(arguments: list[str], program: str) -> int:
+    """Run the command `render` alone, for scripts. Returns the exit code as `main` does."""
+    parser = argparse.ArgumentParser(prog=program, description="Make a texture set and render a body that wears it.")
+    _add_render_options(parser)
+    return _run(parser, arguments)
+
+
+def _add_render_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--face", type=Path, required=True, metavar="FILE", help="photo of a face, PNG or JPEG")
+    parser.add_argument("--prompt", required=True, metavar="TEXT", help="what the person wears")
+    parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="the PNG file to write")
+    parser.add_argument("--subject", default="", metavar="TEXT", help='the person in words, e.g. "asian woman"')
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="the same seed gives the same texture")
+    parser.add_argument("--size", type=int, default=1024, metavar="N", help=f"side of the maps: {_listed(SIZES)}")
+    parser.add_argument("--engine", default="auto", metavar="NAME", help=_listed(ENGINES))
+    parser.add_argument("--body", type=Path, metavar="OBJ", help="a body with SMPL's UVs instead of the mannequin")
+    parser.add_argument("--view", type=stage.View, choices=list(stage.View), default=stage.View.FRONT)
+    parser.add_argument("--samples", type=int, default=32, metavar="N", help="of Cycles, a pixel")
+
+
+def _listed(choices: tuple[Any, ...]) -> str:
+    return ", ".join(map(str, choices))
+
+
+def _run(parser: argparse.ArgumentParser, arguments: list[str]) -> int:
+    try:
+        options = parser.parse_args(arguments)
+    except SystemExit as stop:
+        return stop.code if isinstance(stop.code, int) else 2
+    outcome = attempt(lambda: _render(options))
+    if isinstance(outcome, Failure):
+        sys.stderr.write(f"error: {outcome}\n")
+        return 1
+    sys.stdout.write(f"{outcome}\n")
+    return 0
+
+
+def _render(options: argparse.Namespace) -> Path:
+    photo = read_photo(options.face)
+    request = TextureRequest(
+        face_sha256=photo_hash(photo),
+        prompt=options.prompt,
+        subject=options.subject,
+        engine=options.engine,
+        size=options.size,
+        seed=options.seed,
+    )
+    request.validate()
+    stage.check_output(options.out)
+    scene = bpy.context.scene
+    wearer = body.add_mannequin(scene) if options.body is None else body.import_obj(scene, options.body)
+    session = runtime.session()
+    job = session.submit(request, photo, scene.session_uid, wearer.session_uid)
+    session.wait(job, _Progress())
+    return stage.render(wearer, options.out, stage.Shot(options.view, *_SIZE_OF_VIEW[options.view], options.samples))
+
+
+class _Progress:
+    """Writes a line whenever a job has come further."""
+
+    def __init__(self) -> None:
+        self._said = ""
+
+    def __call__(self, job: Job) -> None:
+        line = f"{job.fraction:4.0%} {job.stage or job.state.value}\n"
+        if line != self._said:
+            sys.stderr.write(line)
+            self._said = line
+
+
+class _Commands:
+    """The command's registration, kept because taking it back needs what registering returned."""
+
+    handle: Any = None
+
+
+def register() -> None:
+    """Make the command known to Blender."""
+    _Commands.handle = bpy.utils.register_cli_command(COMMAND, main)
+
+
+def unregister() -> None:
+    """Take the command back."""
+    bpy.utils.unregister_cli_command(_Commands.handle)
+    _Commands.handle = None

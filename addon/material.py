@@ -1,0 +1,94 @@
+"""Texture sets on bodies: one Principled BSDF material, made once and given new images afterwards."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TypeVar
+
+import bpy
+
+from .results import TextureMaps
+
+_MARK = "uvmap_id"
+_OUTPUT, _SHADER, _NORMAL_MAP = "UVMap-ID Output", "UVMap-ID Principled BSDF", "UVMap-ID Normal Map"
+_BASE_COLOR, _NORMAL, _ROUGHNESS = "UVMap-ID Base Color", "UVMap-ID Normal", "UVMap-ID Roughness"
+
+Node = TypeVar("Node", bound=bpy.types.Node)
+
+
+def assign(body: bpy.types.Object, maps: TextureMaps) -> bpy.types.Material:
+    """Put a texture set on a body.
+
+    The body's own UVMap-ID material is used again; otherwise a new one takes the place of what the body wore.
+
+    Args:
+        body: A mesh object.
+        maps: Files that exist.
+
+    Returns:
+        The material.
+    """
+    material = _material_of(body) or _dress(body)
+    tree = material.node_tree
+    if tree is None:
+        # Blender 4.2 makes no tree before it is asked; 5.0 has one and deprecates the question.
+        material.use_nodes = True
+        tree = material.node_tree
+    if _SHADER not in tree.nodes:
+        _build(tree)
+    _show(tree.nodes[_BASE_COLOR], maps.base_color, "sRGB")
+    _show(tree.nodes[_NORMAL], maps.normal, "Non-Color")
+    _show(tree.nodes[_ROUGHNESS], maps.roughness, "Non-Color")
+    return material
+
+
+def _material_of(body: bpy.types.Object) -> bpy.types.Material | None:
+    worn = (slot.material for slot in body.material_slots)
+    return next((material for material in worn if material is not None and material.get(_MARK)), None)
+
+
+def _dress(body: bpy.types.Object) -> bpy.types.Material:
+    material = bpy.data.materials.new(f"UVMap-ID {body.name}")
+    material[_MARK] = True
+    body.data.materials.clear()
+    body.data.materials.append(material)
+    body.data.polygons.foreach_set("material_index", [0] * len(body.data.polygons))
+    return material
+
+
+def _build(tree: bpy.types.NodeTree) -> None:
+    tree.nodes.clear()
+    output = _node(tree, bpy.types.ShaderNodeOutputMaterial, _OUTPUT, (300, 0))
+    shader = _node(tree, bpy.types.ShaderNodeBsdfPrincipled, _SHADER, (0, 0))
+    normal_map = _node(tree, bpy.types.ShaderNodeNormalMap, _NORMAL_MAP, (-250, -400))
+    base_color = _node(tree, bpy.types.ShaderNodeTexImage, _BASE_COLOR, (-600, 200))
+    roughness = _node(tree, bpy.types.ShaderNodeTexImage, _ROUGHNESS, (-600, -100))
+    normal = _node(tree, bpy.types.ShaderNodeTexImage, _NORMAL, (-600, -400))
+    for source, target in (
+        (base_color.outputs["Color"], shader.inputs["Base Color"]),
+        (roughness.outputs["Color"], shader.inputs["Roughness"]),
+        (normal.outputs["Color"], normal_map.inputs["Color"]),
+        (normal_map.outputs["Normal"], shader.inputs["Normal"]),
+        (shader.outputs["BSDF"], output.inputs["Surface"]),
+    ):
+        tree.links.new(source, target)
+
+
+def _node(tree: bpy.types.NodeTree, kind: type[Node], name: str, place: tuple[float, float]) -> Node:
+    node = tree.nodes.new(kind.__name__)
+    node.name = node.label = name
+    node.location = place
+    return node  # pyright: ignore[reportReturnType] - `new` makes what its name says
+
+
+def _show(node: bpy.types.ShaderNodeTexImage, path: Path, color_space: str) -> None:
+    before = node.image
+    image = bpy.data.images.load(str(path), check_existing=True)
+    # The path may have been loaded before with other content.
+    image.reload()
+    image.colorspace_settings.name = color_space
+    if bpy.data.filepath and path.is_relative_to(Path(bpy.data.filepath).parent):
+        image.filepath = bpy.path.relpath(str(path))
+    node.image = image
+    if before is not None and before != image and before.users == 0:
+        bpy.data.images.remove(before)

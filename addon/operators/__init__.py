@@ -1,0 +1,19 @@
+"""What the user can do; each operator parses its input and calls a service."""
+
+import bpy
+
+from . import body, generate, render
+
+_CLASSES = (*body.CLASSES, *generate.CLASSES, *render.CLASSES)
+
+
+def register() -> None:
+    """Register the operators."""
+    for cls in _CLASSES:
+        bpy.utils.register_class(cls)
+
+
+def unregister() -> None:
+    """Take the operators back."""
+    for cls in reversed(_CLASSES):
+        bpy.utils.unregister_class(cls)

@@ -1,0 +1,46 @@
+"""Add Mannequin, and Import Body."""
+
+# pyright: reportInvalidTypeForm=false
+# Blender reads its properties from annotations that are calls.
+
+import bpy
+
+from .. import body
+from .base import ReportingOperator, path_of
+
+
+class UVMAP_ID_OT_add_mannequin(ReportingOperator):  # noqa: N801 - Blender's rule for names of operators.
+    """Add the mannequin, a free body with UVs in SMPL's layout, and use it as the character's body"""
+
+    bl_idname = "uvmap_id.add_mannequin"
+    bl_label = "Add Mannequin"
+    bl_options = {"REGISTER", "UNDO"}
+
+    def act(self, context: bpy.types.Context) -> str:
+        """Add it."""
+        added = body.add_mannequin(context.scene)
+        return f'Added the body "{added.name}".'
+
+
+class UVMAP_ID_OT_import_body(ReportingOperator):  # noqa: N801 - Blender's rule for names of operators.
+    """Import a body with UVs in SMPL's layout from an OBJ file, and use it as the character's body"""
+
+    bl_idname = "uvmap_id.import_body"
+    bl_label = "Import Body"
+    bl_options = {"REGISTER", "UNDO"}
+
+    filepath: bpy.props.StringProperty(name="File", description="A Wavefront OBJ file", subtype="FILE_PATH")
+    filter_glob: bpy.props.StringProperty(default="*.obj", options={"HIDDEN"})
+
+    def invoke(self, context: bpy.types.Context, _event: bpy.types.Event) -> set[str]:
+        """Ask for the file."""
+        context.window_manager.fileselect_add(self)
+        return {"RUNNING_MODAL"}
+
+    def act(self, context: bpy.types.Context) -> str:
+        """Import it."""
+        imported = body.import_obj(context.scene, path_of(self.filepath))
+        return f'Imported the body "{imported.name}".'
+
+
+CLASSES = (UVMAP_ID_OT_add_mannequin, UVMAP_ID_OT_import_body)

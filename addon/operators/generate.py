@@ -1,0 +1,88 @@
+"""Generate Texture, and Cancel."""
+
+from __future__ import annotations
+
+import bpy
+
+from .. import body, runtime
+from ..link.messages import ErrorCode, TextureRequest, UVMapError
+from ..link.photo import photo_hash, read_photo
+from ..properties import newest_job
+from ..session import Job, outcome
+from .base import ReportingOperator, path_of
+
+
+class UVMAP_ID_OT_generate(ReportingOperator):  # noqa: N801 - Blender's rule for names of operators.
+    """Make a texture set from the face image and the prompt, and put it on the body"""
+
+    bl_idname = "uvmap_id.generate"
+    bl_label = "Generate Texture"
+    bl_options = {"REGISTER", "UNDO"}
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        """One job a scene at a time."""
+        job = newest_job(context.scene)
+        cls.poll_message_set("This scene's texture is still being made; wait for it, or cancel it.")
+        return job is None or job.ended
+
+    def act(self, context: bpy.types.Context) -> str:
+        """Submit and return at once; in a script without windows, wait for the end."""
+        job = submit(context.scene)
+        if bpy.app.background:
+            return f"The texture set lies in {runtime.session().wait(job)}."
+        # The first step now, so that a missing backend is an answer to the click.
+        runtime.session().tick()
+        if job.failure is not None:
+            outcome(job)
+        runtime.watch()
+        return "The texture is being made."
+
+
+class UVMAP_ID_OT_cancel(ReportingOperator):  # noqa: N801 - Blender's rule for names of operators.
+    """End the job that makes this scene's texture"""
+
+    bl_idname = "uvmap_id.cancel"
+    bl_label = "Cancel"
+    bl_options = {"REGISTER"}
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        """Only while there is something to cancel."""
+        job = newest_job(context.scene)
+        cls.poll_message_set("No texture of this scene is being made.")
+        return job is not None and not job.ended
+
+    def act(self, context: bpy.types.Context) -> str:
+        """Ask the backend to end it."""
+        job = newest_job(context.scene)
+        if job is not None:
+            runtime.session().cancel(job)
+        return "The texture is being cancelled."
+
+
+def submit(scene: bpy.types.Scene) -> Job:
+    """Submit the job that a scene's settings describe.
+
+    Raises:
+        UVMapError: Something about the settings can't be used; nothing was started.
+    """
+    settings = scene.uvmap_id
+    target = body.ready(scene)
+    if not settings.face_image.strip():
+        raise UVMapError(
+            ErrorCode.FACE_FILE_MISSING, "No face image is chosen.", "Choose a photo of a face, PNG or JPEG."
+        )
+    photo = read_photo(path_of(settings.face_image))
+    request = TextureRequest(
+        face_sha256=photo_hash(photo),
+        prompt=settings.prompt,
+        subject=settings.subject,
+        engine=settings.engine,
+        size=int(settings.size),
+        seed=settings.seed,
+    )
+    return runtime.session().submit(request, photo, scene.session_uid, target.session_uid)
+
+
+CLASSES = (UVMAP_ID_OT_generate, UVMAP_ID_OT_cancel)

@@ -1,0 +1,47 @@
+"""Render Character."""
+
+# pyright: reportInvalidTypeForm=false
+# Blender reads its properties from annotations that are calls.
+
+import bpy
+
+from .. import body, stage
+from .base import ReportingOperator, path_of
+
+
+class UVMAP_ID_OT_render_character(ReportingOperator):  # noqa: N801 - Blender's rule for names of operators.
+    """Render the character's body alone, with camera and light of its own, into a PNG file"""
+
+    bl_idname = "uvmap_id.render_character"
+    bl_label = "Render Character"
+    bl_options = {"REGISTER"}
+
+    filepath: bpy.props.StringProperty(name="File", description="The PNG file to write", subtype="FILE_PATH")
+    filter_glob: bpy.props.StringProperty(default="*.png", options={"HIDDEN"})
+    view: bpy.props.EnumProperty(
+        name="View",
+        description="Where the camera stands",
+        items=[
+            ("FRONT", "Front", "The whole body from the front"),
+            ("BACK", "Back", "The whole body from the back"),
+            ("FACE", "Face", "The head from the front"),
+        ],
+    )
+    resolution: bpy.props.IntVectorProperty(
+        name="Resolution", description="Width and height in pixels", size=2, default=(640, 960), min=16, max=8192
+    )
+    samples: bpy.props.IntProperty(name="Samples", description="Of Cycles, a pixel", default=32, min=1, max=4096)
+
+    def invoke(self, context: bpy.types.Context, _event: bpy.types.Event) -> set[str]:
+        """Ask for the file."""
+        self.filepath = self.filepath or "character.png"
+        context.window_manager.fileselect_add(self)
+        return {"RUNNING_MODAL"}
+
+    def act(self, context: bpy.types.Context) -> str:
+        """Render it."""
+        shot = stage.Shot(stage.View[self.view], *self.resolution, self.samples)
+        return f"Rendered {stage.render(body.ready(context.scene), path_of(self.filepath), shot)}."
+
+
+CLASSES = (UVMAP_ID_OT_render_character,)

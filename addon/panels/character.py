@@ -1,0 +1,76 @@
+"""The sidebar's tab "UVMap-ID": one character, from its body to its texture."""
+
+from __future__ import annotations
+
+import textwrap
+
+import bpy
+
+from ..link.messages import Failure
+from ..properties import newest_job
+from ..session import Job, JobState
+
+_PIXELS_PER_LETTER = 7
+_SHORTEST_LINE = 16
+
+
+class UVMAP_ID_PT_character(bpy.types.Panel):  # noqa: N801 - Blender's rule for names of panels.
+    """The character's settings, the button, and what became of it"""
+
+    bl_idname = "UVMAP_ID_PT_character"
+    bl_label = "Character"
+    bl_space_type = "VIEW_3D"
+    bl_region_type = "UI"
+    bl_category = "UVMap-ID"
+
+    def draw(self, context: bpy.types.Context) -> None:
+        """Draw the panel."""
+        layout = self.layout
+        layout.use_property_split = True
+        layout.use_property_decorate = False
+        settings = context.scene.uvmap_id
+        layout.prop(settings, "body")
+        row = layout.row(align=True)
+        row.operator("uvmap_id.add_mannequin", text="Mannequin", icon="OUTLINER_OB_ARMATURE")
+        row.operator("uvmap_id.import_body", text="From OBJ", icon="IMPORT")
+        column = layout.column()
+        for name in ("face_image", "prompt", "subject", "seed", "size", "engine"):
+            column.prop(settings, name)
+        self._draw_job(context, newest_job(context.scene))
+        layout.separator()
+        layout.operator("uvmap_id.render_character", icon="RENDER_STILL")
+
+    def _draw_job(self, context: bpy.types.Context, job: Job | None) -> None:
+        layout = self.layout
+        if job is not None and not job.ended:
+            layout.progress(factor=job.fraction, text=f"{job.stage} {job.fraction:.0%}")
+            layout.operator("uvmap_id.cancel", icon="CANCEL")
+            return
+        row = layout.row()
+        row.scale_y = 1.5
+        row.operator("uvmap_id.generate", icon="SHADING_TEXTURE")
+        if job is not None:
+            box = layout.box().column(align=True)
+            for number, line in enumerate(_lines(context, _sentence(job))):
+                box.label(text=line, icon=_icon(job.state) if number == 0 else "BLANK1")
+
+
+def _sentence(job: Job) -> str:
+    if isinstance(job.failure, Failure):
+        return f"{job.failure.message} {job.failure.hint}".strip()
+    if job.state is JobState.CANCELLED:
+        return "Cancelled."
+    return f"Done in {job.seconds:.0f} s. The maps lie in {job.folder}"
+
+
+def _icon(state: JobState) -> str:
+    return {JobState.DONE: "CHECKMARK", JobState.CANCELLED: "CANCEL"}.get(state, "ERROR")
+
+
+def _lines(context: bpy.types.Context, text: str) -> list[str]:
+    """Labels don't wrap by themselves."""
+    letters = context.region.width / (_PIXELS_PER_LETTER * context.preferences.system.ui_scale) - 6
+    return textwrap.wrap(text, max(_SHORTEST_LINE, int(letters)))
+
+
+CLASSES = (UVMAP_ID_PT_character,)

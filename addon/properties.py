@@ -1,0 +1,109 @@
+"""What the user sets for a character, and what the panel and scripts may read of its job."""
+
+# pyright: reportInvalidTypeForm=false
+# Blender reads its properties from annotations that are calls.
+
+from collections.abc import Callable
+from typing import TypeVar
+
+import bpy
+
+from . import runtime
+from .link.messages import ENGINES, SEED_LIMIT, SIZES
+from .session import Job
+
+Value = TypeVar("Value")
+
+_ENGINE_NAMES = {
+    "auto": ("Automatic", "The best engine that can run here"),
+    "projection": ("Projection", "Projects the photo; needs no weights, takes seconds"),
+    "uvmap-id": ("UVMap-ID", "The diffusion model; needs weights"),
+}
+
+
+def _is_mesh(_settings: "CharacterSettings", target: bpy.types.Object) -> bool:
+    return target.type == "MESH"
+
+
+class CharacterSettings(bpy.types.PropertyGroup):
+    """One character of a scene: `scene.uvmap_id`."""
+
+    body: bpy.props.PointerProperty(
+        name="Body",
+        description="The mesh that gets the texture; it must have UVs in SMPL's layout",
+        type=bpy.types.Object,
+        poll=_is_mesh,
+    )
+    face_image: bpy.props.StringProperty(
+        name="Face Image",
+        description="A photo of the face. Use photos of people who agreed",
+        subtype="FILE_PATH",
+    )
+    prompt: bpy.props.StringProperty(
+        name="Prompt",
+        description='What the person wears, for example "wearing white shirt, blue jeans"',
+    )
+    subject: bpy.props.StringProperty(
+        name="Subject",
+        description='The person in words, for example "asian woman". May be empty',
+    )
+    seed: bpy.props.IntProperty(
+        name="Seed", description="The same seed gives the same texture", min=0, max=SEED_LIMIT - 1
+    )
+    size: bpy.props.EnumProperty(
+        name="Size",
+        description="Side of the square maps in pixels",
+        items=[(str(size), f"{size} px", f"Maps of {size} x {size} pixels") for size in SIZES],
+        default="1024",
+    )
+    engine: bpy.props.EnumProperty(
+        name="Engine",
+        description="What makes the texture",
+        items=[(engine, *_ENGINE_NAMES[engine]) for engine in ENGINES],
+        default="auto",
+    )
+    state: bpy.props.StringProperty(
+        name="State",
+        description="Where the newest job is: starting, queued, running, done, failed, cancelled, or empty",
+        get=lambda settings: _read(settings, lambda job: job.state.value, ""),
+    )
+    progress: bpy.props.FloatProperty(
+        name="Progress",
+        description="How far the newest job is",
+        subtype="FACTOR",
+        min=0.0,
+        max=1.0,
+        get=lambda settings: _read(settings, lambda job: job.fraction, 0.0),
+    )
+    error: bpy.props.StringProperty(
+        name="Error",
+        description="Why the newest job failed: its code, what happened, what to do",
+        get=lambda settings: _read(settings, lambda job: str(job.failure or ""), ""),
+    )
+    result: bpy.props.StringProperty(
+        name="Result",
+        description="The folder with the newest job's maps",
+        get=lambda settings: _read(settings, lambda job: str(job.folder or ""), ""),
+    )
+
+
+def newest_job(scene: bpy.types.Scene) -> Job | None:
+    """The job that a scene submitted last."""
+    return runtime.session().newest(scene.session_uid)
+
+
+def _read(settings: CharacterSettings, read: Callable[[Job], Value], otherwise: Value) -> Value:
+    job = newest_job(settings.id_data)
+    return otherwise if job is None else read(job)
+
+
+def register() -> None:
+    """Give every scene its settings."""
+    bpy.utils.register_class(CharacterSettings)
+    bpy.types.Scene.uvmap_id = bpy.props.PointerProperty(type=CharacterSettings)
+
+
+def unregister() -> None:
+    """Take the settings back."""
+    del bpy.types.Scene.uvmap_id
+    bpy.utils.unregister_class(CharacterSettings)
