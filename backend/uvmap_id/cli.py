@@ -1,0 +1,229 @@
+"""The command `uvmap-id`: parses, prints, and leaves the rest to others.
+
+Everything but typer is imported where it is used, so that `--help` is quick.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from uvmap_id import __version__
+from uvmap_id.link.messages import ENGINES, SIZES, ErrorCode, Failure, TextureRequest, UVMapError
+
+if TYPE_CHECKING:
+    from uvmap_id.doctor import Check
+    from uvmap_id.link.messages import Progress
+
+EXIT_FAILED = 1
+EXIT_BAD_ARGUMENTS = 2
+EXIT_CANCELLED = 130
+
+_BAD_ARGUMENTS = frozenset(
+    {
+        ErrorCode.FACE_FILE_MISSING,
+        ErrorCode.FACE_FILE_TOO_LARGE,
+        ErrorCode.PROMPT_EMPTY,
+        ErrorCode.PROMPT_TOO_LONG,
+        ErrorCode.SUBJECT_TOO_LONG,
+        ErrorCode.TEXT_INVALID,
+        ErrorCode.SIZE_NOT_OFFERED,
+        ErrorCode.SEED_OUT_OF_RANGE,
+        ErrorCode.ENGINE_UNKNOWN,
+    }
+)
+_STATE_STYLES = {"ok": "green", "optional": "yellow", "missing": "red"}
+
+app = typer.Typer(
+    name="uvmap-id",
+    help="A photo of a face and a sentence become a texture set for a body in SMPL's UV atlas.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+
+def main() -> None:
+    """Entry of the command."""
+    app(prog_name="uvmap-id")
+
+
+def exit_code(failure: Failure) -> int:
+    """2 for what was wrong with the arguments, 1 for what went wrong afterwards."""
+    return EXIT_BAD_ARGUMENTS if failure.code in _BAD_ARGUMENTS else EXIT_FAILED
+
+
+@contextlib.contextmanager
+def errors_reported() -> Iterator[None]:
+    """Turn a failure into its code and sentence on stderr and an exit code. Every command runs in it."""
+    try:
+        yield
+    except UVMapError as error:
+        print_failure(error.failure)
+        raise typer.Exit(exit_code(error.failure)) from None
+    except KeyboardInterrupt:
+        print_failure(Failure(ErrorCode.CANCELLED.value, "Cancelled; nothing was written."))
+        raise typer.Exit(EXIT_CANCELLED) from None
+
+
+def print_failure(failure: Failure) -> None:
+    """Say on stderr what went wrong, and the way out."""
+    typer.echo(f"error: {failure.code}: {failure.message}", err=True)
+    if failure.hint:
+        typer.echo(f"  {failure.hint}", err=True)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"uvmap-id {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and end.")
+    ] = False,
+) -> None:
+    """Options before the command."""
+
+
+@app.command()
+def generate(
+    out: Annotated[Path, typer.Option(help="Folder for the maps and the manifest; made if need be.")],
+    face: Annotated[Path | None, typer.Option(help="Photo of a face, PNG or JPEG.", show_default=False)] = None,
+    prompt: Annotated[str, typer.Option(help='What the person wears, e.g. "wearing white shirt, blue jeans".')] = "",
+    subject: Annotated[str, typer.Option(help='The person in words, e.g. "asian woman".')] = "",
+    engine: Annotated[str, typer.Option(help=f"One of {', '.join(ENGINES)}.")] = "auto",
+    size: Annotated[str, typer.Option(help=f"Side of the maps, one of {', '.join(map(str, SIZES))}.")] = "1024",
+    seed: Annotated[str, typer.Option(help="0 or more; the same seed gives the same texture.")] = "0",
+) -> None:
+    """Make a texture set from a photo and a prompt; prints the manifest's path."""
+    with errors_reported():
+        from uvmap_id.generate import generate_texture
+        from uvmap_id.link.photo import photo_hash, read_photo
+
+        if face is None:
+            raise UVMapError(ErrorCode.FACE_FILE_MISSING, "There is no photo of a face.", "Name one: --face photo.jpg")
+        # The hash of an empty photo stands in until the cheap checks are through.
+        request = TextureRequest(photo_hash(b""), prompt, subject, engine, _size(size), _seed(seed))
+        request.validate()
+        photo = read_photo(face)
+        request = TextureRequest(photo_hash(photo), prompt, subject, engine, request.size, request.seed)
+        with _progress_bar() as on_progress:
+            manifest = generate_texture(request, photo, out, on_progress)
+        typer.echo(manifest)
+
+
+def _size(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise UVMapError(
+            ErrorCode.SIZE_NOT_OFFERED,
+            f'A size of "{text[:40]}" is not offered.',
+            f"Choose one of {', '.join(map(str, SIZES))}.",
+        ) from None
+
+
+def _seed(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise UVMapError(
+            ErrorCode.SEED_OUT_OF_RANGE, f'The seed "{text[:40]}" is not a whole number.', "Choose 0 or more."
+        ) from None
+
+
+@contextlib.contextmanager
+def _progress_bar() -> Iterator[Callable[[Progress], None]]:
+    """A bar on stderr while it leads to a terminal, nothing otherwise."""
+    from rich.console import Console
+    from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import Progress as ProgressBar
+
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
+    with ProgressBar(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task("Starting the backend", total=1.0)
+        yield lambda progress: bar.update(task, description=progress.stage, completed=progress.fraction)
+
+
+@app.command()
+def serve(
+    idle_minutes: Annotated[
+        float | None, typer.Option(min=0, help="End after so many minutes without work.", show_default="never")
+    ] = None,
+    state_dir: Annotated[
+        Path | None, typer.Option(help="Folder for everything that the backend keeps.", show_default=False)
+    ] = None,
+) -> None:
+    """Run the backend in the foreground until Ctrl-C. The other commands and Blender start it by themselves."""
+    from uvmap_id.link import connection
+    from uvmap_id.link.launcher import EXIT_ALREADY_RUNNING
+    from uvmap_id.server.main import AlreadyRunningError, ServerOptions
+    from uvmap_id.server.main import serve as run_server
+
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    folder = connection.state_dir() if state_dir is None else state_dir.absolute()
+    with errors_reported():
+        try:
+            run_server(ServerOptions(folder, idle_minutes))
+        except AlreadyRunningError as error:
+            print_failure(error.failure)
+            raise typer.Exit(EXIT_ALREADY_RUNNING) from None
+
+
+@app.command()
+def stop() -> None:
+    """End the running backend. Its jobs end as cancelled."""
+    from uvmap_id.link.launcher import stop_server
+
+    with errors_reported():
+        try:
+            stopped = stop_server()
+        except UVMapError as error:
+            if error.failure.code != ErrorCode.BACKEND_NOT_RUNNING:
+                raise
+            typer.echo(error.failure.message, err=True)
+        else:
+            typer.echo(f"The backend, process {stopped.pid}, has ended.", err=True)
+
+
+@app.command()
+def doctor(
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for programs.")] = False,
+) -> None:
+    """Show what is installed, what is missing, and the fix for each. Ends with 1 if no texture can be made."""
+    with errors_reported():
+        from uvmap_id.doctor import can_run, examine
+
+        checks = examine()
+        if as_json:
+            typer.echo(json.dumps({"ok": can_run(checks), "checks": [_as_values(check) for check in checks]}, indent=2))
+        else:
+            _print_table(checks)
+        if not can_run(checks):
+            raise typer.Exit(EXIT_FAILED)
+
+
+def _as_values(check: Check) -> dict[str, str]:
+    return {"name": check.name, "state": check.state.value, "detail": check.detail, "fix": check.fix}
+
+
+def _print_table(checks: list[Check]) -> None:
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table("What", "State", "Detail", "Fix")
+    for check in checks:
+        style = _STATE_STYLES[check.state.value]
+        table.add_row(check.name, f"[{style}]{check.state.value}[/]", escape(check.detail), escape(check.fix))
+    Console().print(table)

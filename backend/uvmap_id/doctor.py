@@ -1,0 +1,157 @@
+"""What is installed, what is missing, and the fix for each."""
+
+from __future__ import annotations
+
+import platform
+import secrets
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from enum import StrEnum
+from importlib import metadata
+from pathlib import Path
+
+from uvmap_id.link.connection import make_state_dir, read_connection, state_dir
+from uvmap_id.link.messages import UVMapError
+
+_REINSTALL = "pip install --force-reinstall uvmap-id"
+_DIFFUSION = 'pip install "uvmap-id[diffusion]"'
+_REQUIRED = ("numpy", "opencv-python-headless", "pillow", "scikit-image", "scipy", "pyzmq", "filelock")
+_OPTIONAL = ("onnxruntime", "diffusers", "insightface")
+_FREE_GIB_WANTED = 1.0
+_PROBE_TIMEOUT_S = 120.0
+_FACE_PROBE = "from uvmap_id.faces.landmarks import FaceFinder; FaceFinder().close()"
+_TORCH_PROBE = """
+import torch
+if torch.cuda.is_available():
+    print(torch.cuda.get_device_name(0))
+elif torch.backends.mps.is_available():
+    print("Apple GPU")
+else:
+    print("no GPU, it will be slow")
+"""
+
+
+class CheckState(StrEnum):
+    """How a check ended. Only `MISSING` keeps the projection engine from running."""
+
+    OK = "ok"
+    OPTIONAL = "optional"
+    MISSING = "missing"
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing that was looked at: how it is, and what to do about it if anything."""
+
+    name: str
+    state: CheckState
+    detail: str
+    fix: str = ""
+
+
+def examine() -> list[Check]:
+    """Look at everything; takes some seconds, because it loads what it can't judge from outside."""
+    return [
+        _python(),
+        *(_package(name, CheckState.MISSING, _REINSTALL) for name in _REQUIRED),
+        _face_model(),
+        *(_package(name, CheckState.OPTIONAL, _DIFFUSION) for name in _OPTIONAL),
+        _torch(),
+        Check("weights", CheckState.OPTIONAL, "none", 'Not needed: the engine "projection" works without.'),
+        _state_folder(),
+        _backend(),
+    ]
+
+
+def can_run(checks: list[Check]) -> bool:
+    """True where the projection engine has all that it needs."""
+    return all(check.state is not CheckState.MISSING for check in checks)
+
+
+def _python() -> Check:
+    return Check("python", CheckState.OK, f"{platform.python_version()}, {sys.executable}")
+
+
+def _package(name: str, otherwise: CheckState, fix: str) -> Check:
+    version = _version(name)
+    if version is None:
+        return Check(name, otherwise, "not installed", fix)
+    return Check(name, CheckState.OK, version)
+
+
+def _version(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _face_model() -> Check:
+    worked, said = _try_in_process(_FACE_PROBE)
+    if worked:
+        return Check("mediapipe and face model", CheckState.OK, _version("mediapipe") or "installed")
+    return Check("mediapipe and face model", CheckState.MISSING, said, "pip install uvmap-id, on Python 3.11 or 3.12")
+
+
+def _torch() -> Check:
+    version = _version("torch")
+    if version is None:
+        return Check("torch", CheckState.OPTIONAL, "not installed", _DIFFUSION)
+    worked, said = _try_in_process(_TORCH_PROBE)
+    if worked:
+        return Check("torch", CheckState.OK, f"{version}, {said}")
+    return Check("torch", CheckState.OPTIONAL, f"{version}, can't be loaded: {said}", _DIFFUSION)
+
+
+def _try_in_process(program: str) -> tuple[bool, str]:
+    """Whether a program runs, and the last line that it wrote. In a process of its own: libraries crash and chatter."""
+    try:
+        ended = subprocess.run(
+            [sys.executable, "-P", "-c", program], capture_output=True, text=True, timeout=_PROBE_TIMEOUT_S, check=False
+        )
+    except subprocess.TimeoutExpired:
+        return False, f"no end within {_PROBE_TIMEOUT_S:.0f} s"
+    lines = (ended.stdout if ended.returncode == 0 else ended.stderr).strip().splitlines()
+    return ended.returncode == 0, lines[-1].removeprefix("uvmap_id.link.messages.UVMapError: ") if lines else ""
+
+
+def _state_folder() -> Check:
+    folder = state_dir()
+    try:
+        make_state_dir(folder)
+        _write_something(folder)
+        free = shutil.disk_usage(folder).free / 2**30
+    except OSError as error:
+        return Check(
+            "state folder",
+            CheckState.MISSING,
+            f"{folder} can't be written: {error.strerror or error}",
+            "Set UVMAP_ID_STATE_DIR to a folder that you may write to.",
+        )
+    if free < _FREE_GIB_WANTED:
+        return Check("state folder", CheckState.OPTIONAL, f"{folder}, only {free:.1f} GiB free", "Free some space.")
+    return Check("state folder", CheckState.OK, f"{folder}, {free:.0f} GiB free")
+
+
+def _write_something(folder: Path) -> None:
+    probe = folder / f".probe-{secrets.token_hex(4)}"
+    probe.write_bytes(b"probe")
+    probe.unlink()
+
+
+def _backend() -> Check:
+    # Looked up here: pyzmq may be what is missing.
+    try:
+        connection = read_connection()
+    except UVMapError as error:
+        return Check("backend", CheckState.OPTIONAL, error.failure.message, "It starts by itself when it is needed.")
+    try:
+        from uvmap_id.link.client import Client
+
+        with Client.connect(connection, "doctor") as client:
+            welcome = client.wait_until_welcome()
+    except UVMapError as error:
+        return Check("backend", CheckState.OPTIONAL, error.failure.message, "uvmap-id stop")
+    return Check("backend", CheckState.OK, f"running, process {connection.pid}, version {welcome.version}")

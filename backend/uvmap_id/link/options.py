@@ -1,0 +1,21 @@
+"""The socket options that client and server share. All of them count only when set before bind or connect."""
+
+from __future__ import annotations
+
+import zmq
+
+_SOCKET_FRAME_LIMIT = 2 * 1024 * 1024
+_QUEUED_MESSAGES = 200
+
+
+def set_common_options(socket: zmq.Socket[bytes]) -> None:
+    """Bounds on time and memory, the same at both ends."""
+    # Without this, closing waits for a dead peer: Blender would hang on quit.
+    socket.setsockopt(zmq.LINGER, 0)
+    socket.setsockopt(zmq.MAXMSGSIZE, _SOCKET_FRAME_LIMIT)
+    socket.setsockopt(zmq.SNDHWM, _QUEUED_MESSAGES)
+    socket.setsockopt(zmq.RCVHWM, _QUEUED_MESSAGES)
+    socket.setsockopt(zmq.HANDSHAKE_IVL, 5_000)
+    socket.setsockopt(zmq.HEARTBEAT_IVL, 2_000)
+    socket.setsockopt(zmq.HEARTBEAT_TIMEOUT, 6_000)
+    socket.setsockopt(zmq.HEARTBEAT_TTL, 10_000)

@@ -1,0 +1,81 @@
+"""The server's files: photos that wait for their job, and folders with finished texture sets."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from .disk import disk_error, remove, sync_folder, write_synced
+
+_UNFINISHED = ".part"
+
+
+class StagedPhotos:
+    """Photos of jobs that have not ended. A face is nobody else's business: only the owner can read them."""
+
+    def __init__(self, folder: Path) -> None:
+        """Remove what an earlier server left. Raises `UVMapError` where the folder can't be written."""
+        self._folder = folder
+        remove(folder)
+        try:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise disk_error(error, folder) from error
+
+    def add(self, job: str, photo: bytes) -> None:
+        """Keep a photo until its job ends. Raises `UVMapError`."""
+        path = self.path(job)
+        try:
+            write_synced(path, photo, 0o600)
+        except OSError as error:
+            remove(path)
+            raise disk_error(error, self._folder) from error
+
+    def path(self, job: str) -> Path:
+        """Where a job's photo lies."""
+        return self._folder / job
+
+    def discard(self, job: str) -> None:
+        """The job has ended."""
+        remove(self.path(job))
+
+
+class Results:
+    """One folder a job: written as `JOB.part`, renamed to `JOB` when the texture set is complete."""
+
+    def __init__(self, folder: Path) -> None:
+        """Remove what an earlier server left unfinished. Raises `UVMapError` where the folder can't be written."""
+        self._folder = folder
+        try:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            for leftover in folder.glob(f"*{_UNFINISHED}"):
+                remove(leftover)
+        except OSError as error:
+            raise disk_error(error, folder) from error
+
+    def begin(self, job: str) -> Path:
+        """An empty folder for the worker to write to. Raises `UVMapError`."""
+        path = self._unfinished(job)
+        remove(path)
+        try:
+            path.mkdir(mode=0o700)
+        except OSError as error:
+            raise disk_error(error, self._folder) from error
+        return path
+
+    def commit(self, job: str) -> Path:
+        """Give a complete texture set its final name, and return its folder. Raises `UVMapError`."""
+        final = self._folder / job
+        try:
+            sync_folder(self._unfinished(job))
+            self._unfinished(job).replace(final)
+            sync_folder(self._folder)
+        except OSError as error:
+            raise disk_error(error, final) from error
+        return final
+
+    def discard(self, job: str) -> None:
+        """Remove what a job that didn't finish has written."""
+        remove(self._unfinished(job))
+
+    def _unfinished(self, job: str) -> Path:
+        return self._folder / f"{job}{_UNFINISHED}"

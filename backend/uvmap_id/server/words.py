@@ -1,0 +1,67 @@
+"""What the server and its worker say to each other: one JSON object a line, over the worker's stdin and stdout.
+
+The end of stdin tells the worker that its server is gone; the end of stdout tells the server the same of its worker.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import typing
+from dataclasses import dataclass
+from typing import Any
+
+from uvmap_id.link.messages import Cancelled, Failed, LinkError, Progress, TextureRequest, build
+
+LINE_LIMIT = 256 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Do a job: read `photo`, write the texture set into the existing `folder`."""
+
+    job: str
+    request: TextureRequest
+    photo: str
+    folder: str
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """End a job early. Ignored when it has ended."""
+
+    job: str
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """The texture set lies complete in the folder that `Run` named."""
+
+    job: str
+    manifest: dict[str, Any]
+
+
+ServerWord = Run | Stop
+WorkerWord = Progress | Finished | Failed | Cancelled
+
+_TYPES: dict[str, type] = {cls.__name__.lower(): cls for cls in typing.get_args(ServerWord | WorkerWord)}
+
+
+def to_line(word: ServerWord | WorkerWord) -> bytes:
+    """The line that says it, newline included."""
+    values = {"t": type(word).__name__.lower(), **dataclasses.asdict(word)}
+    return json.dumps(values, separators=(",", ":"), allow_nan=False).encode() + b"\n"
+
+
+def from_line(line: bytes) -> ServerWord | WorkerWord:
+    """What a line says. Raises `LinkError` for anything that `to_line` doesn't write."""
+    try:
+        values = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise LinkError("A worker's line is not JSON.") from error
+    if not isinstance(values, dict):
+        raise LinkError("A worker's line is not a JSON object.")
+    cls = _TYPES.get(str(values.pop("t", "")))
+    if cls is None:
+        raise LinkError("A worker's line is of an unknown type.")
+    return build(cls, values)

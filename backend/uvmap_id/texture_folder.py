@@ -1,0 +1,110 @@
+"""The folder that a person chose for a texture set: all its files appear together, or nothing changes."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from uvmap_id.link.messages import MAPS, ErrorCode, UVMapError
+from uvmap_id.server.disk import disk_error, remove, sync_folder, write_synced
+
+MANIFEST_NAME = "manifest.json"
+# The manifest comes last: who finds it may count on the maps.
+FILE_NAMES = (*(f"{name}.png" for name in MAPS), MANIFEST_NAME)
+
+
+class TextureFolder:
+    """A folder that can be written to, as was tried out."""
+
+    def __init__(self, path: Path) -> None:
+        """Use `texture_folder`, which makes the folder and tidies up."""
+        self.path = path
+
+    def publish(self, source: Path) -> Path:
+        """Copy a complete texture set from `source`, in place of one that may be here.
+
+        Returns:
+            The manifest's path.
+
+        Raises:
+            UVMapError: `output_not_writable` or `disk_full`; the folder is as it was before.
+        """
+        token = secrets.token_hex(4)
+        fresh = {name: self.path / f".{name}.{token}.new" for name in FILE_NAMES}
+        try:
+            for name, temporary in fresh.items():
+                write_synced(temporary, (source / name).read_bytes())
+            self._exchange(fresh, token)
+            sync_folder(self.path)
+        except OSError as error:
+            raise disk_error(error, self.path) from error
+        finally:
+            for temporary in fresh.values():
+                remove(temporary)
+        return self.path / MANIFEST_NAME
+
+    def _exchange(self, fresh: dict[str, Path], token: str) -> None:
+        placed: list[Path] = []
+        kept: dict[Path, Path] = {}
+        try:
+            for name, temporary in fresh.items():
+                final = self.path / name
+                if final.exists():
+                    old = self.path / f".{name}.{token}.old"
+                    final.replace(old)
+                    kept[old] = final
+                temporary.replace(final)
+                placed.append(final)
+        except BaseException:
+            for final in placed:
+                remove(final)
+            for old, final in kept.items():
+                old.replace(final)
+            raise
+        for old in kept:
+            remove(old)
+
+
+@contextmanager
+def texture_folder(path: Path) -> Iterator[TextureFolder]:
+    """Make sure that a texture set can be written to `path` before the work for it begins.
+
+    Folders that were made for it go again when the work fails.
+
+    Raises:
+        UVMapError: `output_not_writable` or `disk_full`.
+    """
+    path = path.absolute()
+    made = [folder for folder in (path, *path.parents) if not folder.exists()]
+    try:
+        _try_out(path)
+        yield TextureFolder(path)
+    except BaseException:
+        for folder in made:
+            _remove_if_empty(folder)
+        raise
+
+
+def _try_out(path: Path) -> None:
+    probe = path / f".{secrets.token_hex(4)}.new"
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        write_synced(probe, b"probe")
+        probe.unlink()
+    except OSError as error:
+        raise disk_error(error, path) from error
+    for name in FILE_NAMES:
+        if (path / name).is_dir():
+            raise UVMapError(
+                ErrorCode.OUTPUT_NOT_WRITABLE, f"{path / name} is a folder.", "Choose another output folder."
+            )
+
+
+def _remove_if_empty(folder: Path) -> None:
+    try:
+        folder.rmdir()
+    except OSError:
+        # Someone else has put something there meanwhile, or it was never made.
+        return

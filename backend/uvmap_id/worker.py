@@ -1,0 +1,185 @@
+"""The worker process: owns an engine, does one job after the other, and may die without harm to anyone.
+
+It talks in the lines of `server.words`, and ends when its stdin does.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+import queue
+import threading
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import IO
+
+from uvmap_id.engines.base import Engine, JobCancelled
+from uvmap_id.link.messages import Cancelled, ErrorCode, Failed, LinkError, Progress, UVMapError
+from uvmap_id.server.disk import disk_error
+from uvmap_id.server.words import LINE_LIMIT, Finished, Run, Stop, WorkerWord, from_line, to_line
+
+EngineFactory = Callable[[str], Engine]
+
+_STDIN, _STDOUT, _STDERR = 0, 1, 2
+_REPORT_EVERY_S = 0.1
+_ORPHAN_GRACE_S = 2.0
+_EXIT_ORPHANED = 3
+
+_log = logging.getLogger(__name__)
+
+
+class Inbox:
+    """Reads the server's lines in a thread of its own, so that a busy engine hears of a cancel."""
+
+    def __init__(self, lines: IO[bytes]) -> None:
+        """Reading begins at once."""
+        self._lines = lines
+        self._runs: queue.SimpleQueue[Run | None] = queue.SimpleQueue()
+        self._stopped: set[str] = set()
+        threading.Thread(target=self._read, name="inbox", daemon=True).start()
+
+    def next_run(self) -> Run | None:
+        """Block until there is a job; None when the server is gone."""
+        return self._runs.get()
+
+    def is_stopped(self, job: str) -> bool:
+        """True once the server has asked for the job's end."""
+        return job in self._stopped
+
+    def _read(self) -> None:
+        for line in iter(partial(self._lines.readline, LINE_LIMIT), b""):
+            try:
+                word = from_line(line)
+            except LinkError as error:
+                _log.error("the server's line makes no sense: %s", error)
+                continue
+            if isinstance(word, Run):
+                self._runs.put(word)
+            elif isinstance(word, Stop):
+                self._stopped.add(word.job)
+        self._runs.put(None)
+        # Nobody wants the result any more, and an engine may not look up for minutes.
+        time.sleep(_ORPHAN_GRACE_S)
+        os._exit(_EXIT_ORPHANED)
+
+
+class ProgressReport:
+    """The `Report` of one job: forwards progress, not too often and never backwards, and raises on a cancel."""
+
+    def __init__(self, job: str, say: Callable[[WorkerWord], None], inbox: Inbox) -> None:
+        """`say` is called for each progress that is worth it."""
+        self._job = job
+        self._say = say
+        self._inbox = inbox
+        self._stage = ""
+        self._fraction = 0.0
+        self._said_at = -math.inf
+
+    def __call__(self, stage: str, fraction: float) -> None:
+        """Raises `JobCancelled` when the job is to end."""
+        if self._inbox.is_stopped(self._job):
+            raise JobCancelled
+        # In this order a NaN becomes the old fraction.
+        self._fraction = min(1.0, max(self._fraction, fraction))
+        now = time.monotonic()
+        if stage != self._stage or now - self._said_at >= _REPORT_EVERY_S:
+            self._stage, self._said_at = stage, now
+            self._say(Progress(self._job, stage, self._fraction))
+
+
+class Worker:
+    """Does jobs with the engines that a factory makes, and keeps those for the next job."""
+
+    def __init__(self, engine_factory: EngineFactory, inbox: Inbox, out: IO[bytes]) -> None:
+        """`out` leads to the server."""
+        self._engine_factory = engine_factory
+        self._engines: dict[str, Engine] = {}
+        self._inbox = inbox
+        self._out = out
+
+    def work(self) -> None:
+        """Do jobs until the server is gone."""
+        while (run := self._inbox.next_run()) is not None:
+            self._say(self._result_of(run))
+
+    def _say(self, word: WorkerWord) -> None:
+        self._out.write(to_line(word))
+        self._out.flush()
+
+    def _result_of(self, run: Run) -> Finished | Failed | Cancelled:
+        try:
+            return self._do(run)
+        except JobCancelled:
+            return Cancelled(run.job)
+        except UVMapError as error:
+            return Failed(run.job, error.failure.code, error.failure.message, error.failure.hint)
+        except MemoryError:
+            _log.exception("out of memory")
+            return Failed(
+                run.job,
+                ErrorCode.INTERNAL.value,
+                f"The memory did not suffice for a texture of {run.request.size} x {run.request.size}.",
+                "Choose a smaller size or close other programs, then try again.",
+            )
+        except Exception as error:  # noqa: BLE001 - whatever an engine does wrong, the next job must still run
+            _log.exception("job %s failed", run.job)
+            return Failed(run.job, ErrorCode.INTERNAL.value, f"The engine broke down ({type(error).__name__}).")
+
+    def _do(self, run: Run) -> Finished:
+        report = ProgressReport(run.job, self._say, self._inbox)
+        report("Starting", 0.0)
+        engine = self._engine(run.request.engine)
+        textures = engine.generate(run.request, _read(Path(run.photo)), report)
+        report("Saving", 1.0)
+        # Not needed before the first job, and as slow as an engine to import.
+        from uvmap_id.manifest import write_texture_set
+
+        folder = Path(run.folder)
+        try:
+            return Finished(run.job, write_texture_set(folder, run.request, engine, textures))
+        except OSError as error:
+            raise disk_error(error, folder) from error
+
+    def _engine(self, name: str) -> Engine:
+        if name not in self._engines:
+            self._engines[name] = self._engine_factory(name)
+        return self._engines[name]
+
+
+def _read(photo: Path) -> bytes:
+    try:
+        return photo.read_bytes()
+    except OSError as error:
+        raise UVMapError(
+            ErrorCode.INTERNAL, f"The photo that the job came with is gone: {error.strerror}.", "Submit the job again."
+        ) from error
+
+
+def serve(engine_factory: EngineFactory) -> None:
+    """Be a worker: take this process's stdin and stdout, and do jobs until stdin ends."""
+    # Libraries print to stdout, from C too. They get stderr, and an empty stdin; only we know the way to the server.
+    lines = os.fdopen(os.dup(_STDIN), "rb")
+    out = os.fdopen(os.dup(_STDOUT), "wb")
+    os.dup2(_STDERR, _STDOUT)
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, _STDIN)
+    os.close(nothing)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(levelname)s %(message)s")
+    try:
+        Worker(engine_factory, Inbox(lines), out).work()
+    except BrokenPipeError:
+        _log.warning("the server is gone")
+
+
+def main() -> None:
+    """Entry of `python -m uvmap_id.worker`."""
+    from uvmap_id.engines.registry import create_engine
+
+    serve(create_engine)
+
+
+if __name__ == "__main__":
+    main()
