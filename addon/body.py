@@ -15,6 +15,8 @@ from .link.messages import ErrorCode, UVMapError
 MANNEQUIN = Path(__file__).parent / "assets" / "mannequin.npz"
 UV_LAYER = "SMPL"
 
+# What else stands there, such as "nan", Blender's importer would quietly take for 0.
+_VERTEX = re.compile(rb"v(\s+[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?){3,}\s*")
 _FACE_WITH_UVS = re.compile(rb"f(\s+-?\d+/-?\d+(/-?\d*)?){3,}\s*")
 _HINT_FILE = "Choose a Wavefront OBJ file of a body."
 
@@ -31,7 +33,7 @@ def ready(scene: bpy.types.Scene) -> bpy.types.Object:
         UVMapError: `body_missing` or `body_without_uvs`.
     """
     body = scene.uvmap_id.body
-    if body is None or body.name not in scene.objects:
+    if body is None or body.type != "MESH" or body.name not in scene.objects:
         raise UVMapError(
             ErrorCode.BODY_MISSING, "No body is chosen.", "Add a mannequin, or choose a body in the UVMap-ID panel."
         )
@@ -51,7 +53,7 @@ def add_mannequin(scene: bpy.types.Scene) -> bpy.types.Object:
         UVMapError: `body_unreadable`: the extension's file is damaged.
     """
     try:
-        with np.load(MANNEQUIN, allow_pickle=False) as arrays:
+        with MANNEQUIN.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             vertices, faces, uvs = arrays["vertices"], arrays["faces"], arrays["uvs"]
     except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile) as error:
         raise UVMapError(
@@ -131,6 +133,8 @@ def check_obj(path: Path) -> None:
                     raise _unreadable(path, "it is not a text file")
                 if line.startswith(b"v "):
                     vertices += 1
+                    if not _VERTEX.fullmatch(line):
+                        raise _unreadable(path, f"its vertex {vertices} has no place")
                 elif line.startswith(b"f "):
                     faces += 1
                     if not _FACE_WITH_UVS.fullmatch(line):
@@ -152,10 +156,6 @@ def _one_body(imported: list[bpy.types.Object], path: Path) -> bpy.types.Object:
     mesh = meshes[0].data
     if not mesh.uv_layers:
         raise _without_uvs(path)
-    coordinates = np.empty(len(mesh.vertices) * 3, dtype=np.float32)
-    mesh.vertices.foreach_get("co", coordinates)
-    if not np.isfinite(coordinates).all():
-        raise _unreadable(path, "it has vertices that are nowhere")
     return meshes[0]
 
 

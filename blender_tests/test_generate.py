@@ -1,0 +1,254 @@
+"""The whole way with a real backend: from the settings to the material, and every way in which it may end."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+
+import bpy
+import pytest
+from conftest import PACKAGE, names_in_file, stop_backend, write_png
+
+PROMPT = "wearing white shirt, blue jeans"
+TIMEOUT_S = 120.0
+
+Module = Callable[[str], ModuleType]
+
+
+@pytest.fixture
+def character(scene: bpy.types.Scene, portrait: Path, backend: Path, monkeypatch: pytest.MonkeyPatch) -> bpy.types.Scene:
+    """A scene that is ready for Generate Texture."""
+    monkeypatch.setenv("UVMAP_ID_BACKEND", str(backend))
+    bpy.ops.uvmap_id.add_mannequin()
+    scene.uvmap_id.face_image = str(portrait)
+    scene.uvmap_id.prompt = PROMPT
+    scene.uvmap_id.size = "512"
+    return scene
+
+
+@pytest.fixture
+def ready(scene: bpy.types.Scene, tmp_path: Path, no_backend: None) -> bpy.types.Scene:
+    """A scene that would be ready, if there were a backend."""
+    bpy.ops.uvmap_id.add_mannequin()
+    write_png(tmp_path / "face.png", (200, 150, 120))
+    scene.uvmap_id.face_image = str(tmp_path / "face.png")
+    scene.uvmap_id.prompt = PROMPT
+    return scene
+
+
+def test_generate_in_a_script(character: bpy.types.Scene, tmp_path: Path) -> None:
+    bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "character.blend"))
+    settings = bpy.context.scene.uvmap_id
+    assert bpy.ops.uvmap_id.generate() == {"FINISHED"}
+    assert (settings.state, settings.progress, settings.error) == ("done", 1.0, "")
+    folder = Path(settings.result)
+    assert folder.parent == tmp_path / "textures" / "uvmap_id"
+    names = ["base_color.png", "manifest.json", "normal.png", "roughness.png"]
+    assert sorted(path.name for path in folder.iterdir()) == names
+    image = _base_color(settings.body)
+    assert Path(bpy.path.abspath(image.filepath)) == folder / "base_color.png"
+    assert tuple(image.size) == (512, 512)
+
+
+def test_same_settings_give_the_same_bytes(character: bpy.types.Scene) -> None:
+    first, second = (_generated_color(character) for _ in range(2))
+    assert first == second
+
+
+def test_generate_by_ticks(character: bpy.types.Scene, module: Module) -> None:
+    session = module("runtime").session()
+    job = module("operators.generate").submit(character)
+    assert session.busy
+    assert character.uvmap_id.state == "starting"
+    fractions, slowest = [], 0.0
+    while not job.ended:
+        before = time.perf_counter()
+        session.tick()
+        if not job.ended:
+            slowest = max(slowest, time.perf_counter() - before)
+        fractions.append(character.uvmap_id.progress)
+        time.sleep(0.01)
+    assert job.state.value == "done", job.failure
+    assert fractions == sorted(fractions)
+    assert len(set(fractions)) > 2
+    assert slowest < 0.1
+    assert not session.busy
+    assert session.tick() is None
+    assert _base_color(character.uvmap_id.body).size[0] == 512
+
+
+def test_only_one_job_a_scene(character: bpy.types.Scene, module: Module) -> None:
+    session = module("runtime").session()
+    job = module("operators.generate").submit(character)
+    with pytest.raises(RuntimeError, match="still being made"):
+        bpy.ops.uvmap_id.generate()
+    session.cancel(job)
+    assert job.ended
+
+
+def test_cancel_while_it_runs(character: bpy.types.Scene, module: Module) -> None:
+    character.uvmap_id.size = "4096"
+    session = module("runtime").session()
+    job = module("operators.generate").submit(character)
+    _tick_until(session, lambda: job.state.value == "running")
+    before = names_in_file()
+    assert bpy.ops.uvmap_id.cancel() == {"FINISHED"}
+    _tick_until(session, lambda: job.ended)
+    assert character.uvmap_id.state == "cancelled"
+    assert character.uvmap_id.result == ""
+    assert names_in_file() == before
+    with pytest.raises(RuntimeError, match="No texture"):
+        bpy.ops.uvmap_id.cancel()
+
+
+def test_backend_killed_while_it_works(
+    character: bpy.types.Scene, module: Module, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("UVMAP_ID_STATE_DIR", str(tmp_path / "state"))
+    character.uvmap_id.size = "4096"
+    session = module("runtime").session()
+    job = module("operators.generate").submit(character)
+    _tick_until(session, lambda: job.state.value == "running")
+    before = names_in_file()
+    link = module("link.connection")
+    os.kill(link.read_connection(link.state_dir()).pid, signal.SIGKILL)
+    _tick_until(session, lambda: job.ended)
+    assert character.uvmap_id.error.startswith("backend_lost: ")
+    assert names_in_file() == before
+    # The next click starts the backend anew.
+    character.uvmap_id.size = "512"
+    try:
+        assert bpy.ops.uvmap_id.generate() == {"FINISHED"}
+    finally:
+        stop_backend()
+
+
+def test_body_deleted_meanwhile(character: bpy.types.Scene, module: Module) -> None:
+    session = module("runtime").session()
+    job = module("operators.generate").submit(character)
+    bpy.data.objects.remove(character.uvmap_id.body)
+    before = names_in_file()
+    folder = session.wait(job)
+    assert (folder / "base_color.png").is_file()
+    assert names_in_file() == before
+
+
+def test_file_opened_meanwhile(character: bpy.types.Scene, module: Module) -> None:
+    session = module("runtime").session()
+    job = module("operators.generate").submit(character)
+    bpy.ops.wm.read_homefile(use_empty=True, use_factory_startup=True)
+    assert (session.wait(job) / "base_color.png").is_file()
+    assert bpy.context.scene.uvmap_id.state == ""
+
+
+@pytest.mark.parametrize(
+    ("content", "code"),
+    [
+        (b"", "image_unreadable"),
+        (b"no image at all", "image_unreadable"),
+        ("1x1", "image_too_small"),
+        ("faceless", "face_not_found"),
+        ("truncated", "image_truncated"),
+    ],
+)
+def test_bad_photos(
+    character: bpy.types.Scene, portrait: Path, tmp_path: Path, content: bytes | str, code: str
+) -> None:
+    path = tmp_path / "photo.png"
+    if content == "1x1":
+        write_png(path, (1, 2, 3), size=1)
+    elif content == "faceless":
+        write_png(path, (90, 120, 90), size=400)
+    elif content == "truncated":
+        path.write_bytes(portrait.read_bytes()[:20_000])
+    else:
+        path.write_bytes(bytes(content))
+    character.uvmap_id.face_image = str(path)
+    _fails_with(code)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "code"),
+    [
+        ("face_image", "", "face_file_missing"),
+        ("face_image", "/no/such/photo.png", "face_file_missing"),
+        ("face_image", os.curdir, "face_file_missing"),
+        ("prompt", "", "prompt_empty"),
+        ("prompt", "  \n", "prompt_empty"),
+        ("prompt", "a" * 100_000, "prompt_too_long"),
+        ("subject", "a" * 201, "subject_too_long"),
+        ("prompt", "bell \a", "text_invalid"),
+        ("body", None, "body_missing"),
+    ],
+)
+def test_bad_settings_start_nothing(
+    ready: bpy.types.Scene, tmp_path: Path, name: str, value: str | None, code: str
+) -> None:
+    setattr(ready.uvmap_id, name, value)
+    _fails_with(code)
+    assert not (tmp_path / "state").exists()
+
+
+def test_bodies_that_cannot_wear_a_texture(ready: bpy.types.Scene) -> None:
+    settings = ready.uvmap_id
+    bare = bpy.data.objects.new("bare", bpy.data.meshes.new("bare"))
+    settings.body = bare
+    _fails_with("body_missing")
+    ready.collection.objects.link(bare)
+    _fails_with("body_without_uvs")
+    camera = bpy.data.objects.new("camera", bpy.data.cameras.new("camera"))
+    ready.collection.objects.link(camera)
+    settings.body = camera
+    _fails_with("body_missing")
+
+
+def test_no_backend_installed(ready: bpy.types.Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("UVMAP_ID_BACKEND", "/no/such/uvmap-id")
+    _fails_with("backend_not_found")
+    assert bpy.context.scene.uvmap_id.state == "failed"
+    monkeypatch.delenv("UVMAP_ID_BACKEND")
+    monkeypatch.setenv("PATH", "")
+    _fails_with("backend_not_found")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="The stand-in program is a shell script.")
+def test_backend_that_does_not_start(ready: bpy.types.Scene, tmp_path: Path) -> None:
+    program = tmp_path / "uvmap-id"
+    program.write_text("#!/bin/sh\necho 'error: no room left' >&2\nexit 3\n", encoding="utf-8")
+    program.chmod(0o755)
+    preferences = bpy.context.preferences.addons[PACKAGE].preferences
+    preferences.backend = str(program)
+    try:
+        _fails_with("backend_start_failed: .*no room left")
+    finally:
+        preferences.backend = ""
+
+
+def _fails_with(code: str) -> None:
+    before = names_in_file()
+    with pytest.raises(RuntimeError, match=rf"{code}\b"):
+        bpy.ops.uvmap_id.generate()
+    assert names_in_file() == before
+
+
+def _generated_color(scene: bpy.types.Scene) -> bytes:
+    bpy.ops.uvmap_id.generate()
+    return Path(scene.uvmap_id.result, "base_color.png").read_bytes()
+
+
+def _tick_until(session: object, reached: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + TIMEOUT_S
+    while not reached():
+        assert time.monotonic() < deadline, "It takes too long."
+        session.tick()  # pyright: ignore[reportAttributeAccessIssue] - the installed extension has no types here
+        time.sleep(0.01)
+
+
+def _base_color(body: bpy.types.Object) -> bpy.types.Image:
+    (material,) = body.data.materials
+    shader = next(node for node in material.node_tree.nodes if node.type == "BSDF_PRINCIPLED")
+    return shader.inputs["Base Color"].links[0].from_node.image

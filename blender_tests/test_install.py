@@ -1,0 +1,88 @@
+"""The installed extension is all there, and goes away without a trace."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import ModuleType
+
+import bpy
+import pytest
+from conftest import PACKAGE
+
+OPERATORS = ("add_mannequin", "import_body", "generate", "cancel", "render_character")
+
+
+def test_panel_sits_in_its_own_tab() -> None:
+    panel = bpy.types.UVMAP_ID_PT_character
+    assert (panel.bl_space_type, panel.bl_region_type, panel.bl_category) == ("VIEW_3D", "UI", "UVMap-ID")
+
+
+@pytest.mark.parametrize("name", OPERATORS)
+def test_operators_are_there_and_described(name: str) -> None:
+    kind = getattr(bpy.ops.uvmap_id, name).get_rna_type()
+    assert kind.description
+    for prop in kind.properties:
+        assert prop.identifier == "rna_type" or prop.is_hidden or prop.description
+
+
+def test_settings_have_the_offered_choices(scene: bpy.types.Scene, module: Callable[[str], ModuleType]) -> None:
+    settings = scene.uvmap_id
+    messages = module("link.messages")
+    properties = settings.bl_rna.properties
+    assert tuple(int(item.identifier) for item in properties["size"].enum_items) == messages.SIZES
+    assert tuple(item.identifier for item in properties["engine"].enum_items) == messages.ENGINES
+    assert (settings.size, settings.engine, settings.seed) == ("1024", "auto", 0)
+    settings.seed = messages.SEED_LIMIT - 1
+    assert settings.seed == messages.SEED_LIMIT - 1
+
+
+def test_state_is_read_only(scene: bpy.types.Scene) -> None:
+    assert (scene.uvmap_id.state, scene.uvmap_id.progress, scene.uvmap_id.error) == ("", 0.0, "")
+    with pytest.raises(AttributeError):
+        scene.uvmap_id.state = "done"
+
+
+def test_backend_of_preferences_comes_first(
+    module: Callable[[str], ModuleType], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backend_command = module("preferences").backend_command
+    chosen = bpy.context.preferences.addons[PACKAGE].preferences
+    monkeypatch.delenv("UVMAP_ID_BACKEND", raising=False)
+    assert backend_command() == ["uvmap-id"]
+    monkeypatch.setenv("UVMAP_ID_BACKEND", "/from/environment/uvmap-id")
+    assert backend_command() == ["/from/environment/uvmap-id"]
+    chosen.backend = "/from/preferences/uvmap-id"
+    try:
+        assert backend_command() == ["/from/preferences/uvmap-id"]
+    finally:
+        chosen.backend = ""
+
+
+def test_disabling_leaves_nothing_behind(module: Callable[[str], ModuleType]) -> None:
+    before = _registered()
+    extension = module("")
+    for _ in range(3):
+        extension.unregister()
+        assert not any("uvmap_id" in name.lower() for name in _registered())
+        assert not hasattr(bpy.types.Scene, "uvmap_id")
+        assert module("runtime")._session is None
+        extension.register()
+    assert _registered() == before
+    assert bpy.ops.uvmap_id.add_mannequin() == {"FINISHED"}
+
+
+def test_timer_goes_with_the_extension(module: Callable[[str], ModuleType]) -> None:
+    runtime = module("runtime")
+    runtime.watch()
+    runtime.watch()
+    assert bpy.app.timers.is_registered(runtime._on_timer)
+    module("").unregister()
+    try:
+        assert not bpy.app.timers.is_registered(runtime._on_timer)
+    finally:
+        module("").register()
+
+
+def _registered() -> set[str]:
+    operators = {f"uvmap_id.{name}" for name in dir(bpy.ops.uvmap_id)}
+    return operators | {name for name in dir(bpy.types) if "UVMAP" in name.upper()}

@@ -1,0 +1,97 @@
+"""The material: linked by socket, in the right colour spaces, made once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+
+import bpy
+import pytest
+from conftest import make_textures, names_in_file
+
+Assign = Callable[[Path], bpy.types.Material]
+
+
+@pytest.fixture
+def assign(module: Callable[[str], ModuleType], scene: bpy.types.Scene) -> Assign:
+    """Puts the texture set of a folder on the scene's mannequin."""
+    bpy.ops.uvmap_id.add_mannequin()
+    body = scene.uvmap_id.body
+    return lambda folder: module("material").assign(body, module("results").maps_in(folder))
+
+
+def test_maps_reach_their_sockets(assign: Assign, textures: Path) -> None:
+    tree = assign(textures).node_tree
+    shader = _source(tree, "OUTPUT_MATERIAL", "Surface")
+    assert shader.type == "BSDF_PRINCIPLED"
+    normal_map = shader.inputs["Normal"].links[0].from_node
+    assert normal_map.type == "NORMAL_MAP"
+    found = {
+        "base_color": shader.inputs["Base Color"].links[0].from_node.image,
+        "roughness": shader.inputs["Roughness"].links[0].from_node.image,
+        "normal": normal_map.inputs["Color"].links[0].from_node.image,
+    }
+    for name, image in found.items():
+        assert Path(bpy.path.abspath(image.filepath)) == textures / f"{name}.png"
+        assert image.size[0] == 8
+    assert found["base_color"].colorspace_settings.name == "sRGB"
+    assert found["roughness"].colorspace_settings.name == "Non-Color"
+    assert found["normal"].colorspace_settings.name == "Non-Color"
+
+
+def test_assigning_again_piles_nothing_up(assign: Assign, textures: Path, tmp_path: Path) -> None:
+    material = assign(textures)
+    before = names_in_file()
+    nodes = len(material.node_tree.nodes)
+    other = make_textures(tmp_path / "other", (10, 200, 10))
+    assert assign(other) == material
+    assert assign(textures) == material
+    assert names_in_file() == before
+    assert len(material.node_tree.nodes) == nodes
+
+
+def test_new_content_under_an_old_path_is_seen(assign: Assign, tmp_path: Path) -> None:
+    folder = make_textures(tmp_path / "a", (255, 0, 0))
+    image = _base_color(assign(folder))
+    assert image.pixels[:3] == pytest.approx((1, 0, 0), abs=0.01)
+    green = make_textures(tmp_path / "b", (0, 255, 0))
+    (green / "base_color.png").replace(folder / "base_color.png")
+    assert _base_color(assign(folder)).pixels[:3] == pytest.approx((0, 1, 0), abs=0.01)
+
+
+def test_body_wears_only_this_material(assign: Assign, scene: bpy.types.Scene, textures: Path) -> None:
+    mesh = scene.uvmap_id.body.data
+    for name in ("skin", "cloth"):
+        mesh.materials.append(bpy.data.materials.new(name))
+    mesh.polygons.foreach_set("material_index", [1] * len(mesh.polygons))
+    material = assign(textures)
+    assert list(mesh.materials) == [material]
+    assert {polygon.material_index for polygon in mesh.polygons} == {0}
+
+
+def test_two_bodies_wear_two_materials(assign: Assign, module: Callable[[str], ModuleType], textures: Path) -> None:
+    first = assign(textures)
+    bpy.ops.uvmap_id.add_mannequin()
+    second = module("material").assign(bpy.context.scene.uvmap_id.body, module("results").maps_in(textures))
+    assert first != second
+
+
+def test_images_beside_a_saved_file_are_relative(assign: Assign, textures: Path, tmp_path: Path) -> None:
+    bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "character.blend"))
+    assert _base_color(assign(textures)).filepath.startswith("//")
+
+
+def test_an_incomplete_set_is_refused(assign: Assign, textures: Path, module: Callable[[str], ModuleType]) -> None:
+    (textures / "normal.png").unlink()
+    with pytest.raises(module("link.messages").UVMapError, match="image_unreadable"):
+        assign(textures)
+
+
+def _base_color(material: bpy.types.Material) -> bpy.types.Image:
+    return _source(material.node_tree, "OUTPUT_MATERIAL", "Surface").inputs["Base Color"].links[0].from_node.image
+
+
+def _source(tree: bpy.types.NodeTree, kind: str, socket: str) -> bpy.types.Node:
+    node = next(node for node in tree.nodes if node.type == kind)
+    return node.inputs[socket].links[0].from_node

@@ -1,0 +1,51 @@
+"""Make a texture set from a photo and a prompt, and render a body that wears it.
+
+    blender -b --python examples/render_character.py -- --face F --prompt T --out O.png
+
+The UVMap-ID extension must be installed. The exit code is 0, 2 for bad arguments, and 1 for anything
+else, whether or not Blender is told `--python-exit-code`.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+
+import bpy
+
+# isort: split
+# Blender's own modules can be found once bpy was imported.
+import addon_utils
+
+NO_EXTENSION = "error: The UVMap-ID extension is not installed. Install its zip: Preferences > Get Extensions.\n"
+
+
+def main() -> int:
+    """Run the extension's own command with what follows the "--". Returns the exit code."""
+    arguments = sys.argv[sys.argv.index("--") + 1 :] if "--" in sys.argv else []
+    package = find_extension()
+    if package is None:
+        sys.stderr.write(NO_EXTENSION)
+        return 1
+    cli = importlib.import_module(f"{package}.cli")
+    return cli.render_character(arguments, "render_character.py")
+
+
+def find_extension() -> str | None:
+    """The enabled extension's Python package; its middle part is the repository that it was installed into."""
+    for module in addon_utils.modules():
+        name = module.__name__
+        if name.startswith("bl_ext.") and name.endswith(".uvmap_id"):
+            if name not in bpy.context.preferences.addons:
+                addon_utils.enable(name)
+            return name
+    return None
+
+
+if __name__ == "__main__":
+    code = main()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # sys.exit would be a Python error to Blender, which then ends with 0.
+    os._exit(code)
