@@ -51,7 +51,7 @@ class FaceFinder:
     """
 
     def __init__(self) -> None:
-        solutions = _solutions()
+        solutions = mediapipe_solutions()
         self._detectors = [
             solutions.face_detection.FaceDetection(model_selection=model, min_detection_confidence=0.5)
             for model in (1, 0)
@@ -118,7 +118,7 @@ def _overlap(one: NDArray[np.float64], other: NDArray[np.float64]) -> float:
     return float(shared / max((one[2:] - one[:2]).prod() + (other[2:] - other[:2]).prod() - shared, 1e-9))
 
 
-def _solutions() -> Any:
+def mediapipe_solutions() -> Any:
     # The models log to stderr through glog and TensorFlow Lite; only what is wrong is worth a line.
     os.environ.setdefault("GLOG_minloglevel", "2")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")

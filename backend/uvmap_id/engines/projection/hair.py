@@ -1,0 +1,69 @@
+"""The scalp: the colour of the photo's hair, or the one that the prompt names, as short hair along the head."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from uvmap_id.atlas.layout import uv_grid
+from uvmap_id.engines.projection.canvas import Canvas
+from uvmap_id.engines.projection.colour import from_lab, smoothstep, to_lab, to_linear
+from uvmap_id.engines.projection.tone import skin_likeness
+from uvmap_id.faces.landmarks import FaceLandmarks
+
+# The hairline from the forehead past the ear to the nape, in the T-pose: y (front to back) and z, metres.
+_HAIRLINE_Y = (-0.110, -0.085, -0.060, -0.035, -0.015, 0.010, 0.030, 0.055, 0.100)
+_HAIRLINE_Z = (0.516, 0.508, 0.486, 0.452, 0.428, 0.425, 0.395, 0.345, 0.332)
+# The ears in the atlas: middles and half axes.
+_EARS = ((0.130, 0.780), (0.469, 0.780))
+_EAR_AXES = (0.029, 0.053)
+_FEWEST_PIXELS = 60
+_HAIR_ROUGHNESS = 0.42
+
+
+def hair_colour(
+    photo: NDArray[np.uint8], face: FaceLandmarks, person: NDArray[np.float32], tone: NDArray[np.float32]
+) -> NDArray[np.float32] | None:
+    """(3,) Lab of the hair around the face, or None where the photo shows none.
+
+    Looks above and beside the face, inside the person, at what is not skin.
+    """
+    points = face.points[:, :2]
+    low, high = points.min(axis=0), points.max(axis=0)
+    width, height = high - low
+    top, bottom = max(0, int(low[1] - 0.45 * height)), max(1, int(low[1] + 0.2 * height))
+    left, right = max(0, int(low[0] - 0.15 * width)), max(1, int(high[0] + 0.15 * width))
+    window = (slice(top, bottom), slice(left, right))
+    colours = to_linear(photo[window])[person[window] > 0.9]
+    if len(colours) == 0:
+        return None
+    hair = colours[skin_likeness(colours, tone) < 0.45]
+    if len(hair) < max(_FEWEST_PIXELS, 0.12 * len(colours)):
+        return None
+    lab = to_lab(hair)
+    # The brighter part: strands in their own shadow are darker than the hair is.
+    bright = lab[lab[:, 0] >= np.percentile(lab[:, 0], 65)]
+    return np.median(bright, axis=0).astype(np.float32)
+
+
+def ears(size: int) -> NDArray[np.float32]:
+    """(S, S) 1 on the ears, 0 elsewhere."""
+    u, v = uv_grid(size)
+    distance = np.min([np.hypot((u - x) / _EAR_AXES[0], (v - y) / _EAR_AXES[1]) for x, y in _EARS], axis=0)
+    return smoothstep(1.05, 0.9, distance)
+
+
+def scalp(canvas: Canvas) -> NDArray[np.float32]:
+    """(S, S) 1 where hair grows, with a hairline that is not drawn with a ruler."""
+    position = canvas.position
+    line = np.interp(position[..., 1], _HAIRLINE_Y, _HAIRLINE_Z)
+    ragged = 0.003 * canvas.noise(0.02) + 0.0015 * canvas.grain(0.8, 4)
+    return smoothstep(-0.006, 0.006, position[..., 2] - line + ragged) * (1 - ears(canvas.size))
+
+
+def paint_hair(canvas: Canvas, lab: NDArray[np.float32]) -> None:
+    """Cover the scalp with strands of a colour given in Lab."""
+    cover = scalp(canvas)
+    strands = 0.6 * canvas.grain(0.7, 9) + 0.4 * canvas.grain(2.0, 24)
+    colour = from_lab(lab) * np.exp(0.28 * strands)[..., None]
+    canvas.paint(cover, colour.astype(np.float32), _HAIR_ROUGHNESS, 0.6 + 0.25 * strands)

@@ -1,0 +1,39 @@
+"""Skin over the whole body, in the tone of the face."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from uvmap_id.engines.projection.canvas import Canvas
+from uvmap_id.engines.projection.colour import from_lab, smoothstep
+from uvmap_id.engines.projection.hair import ears
+from uvmap_id.engines.projection.tone import skin_likeness
+from uvmap_id.engines.projection.warp import WarpedFace
+
+_ROUGHNESS = 0.48
+_EAR_FLUSH = np.array([-2.0, 4.0, 2.0], np.float32)
+
+
+def paint_skin(canvas: Canvas, tone: NDArray[np.float32]) -> None:
+    """Cover everything with skin of a tone given in Lab: slightly uneven, with pores, the ears a little redder."""
+    slow = canvas.noise(0.12)
+    blotch = canvas.noise(0.03)
+    lab = np.broadcast_to(tone, (*canvas.colour.shape,)).astype(np.float32).copy()
+    lab[..., 0] += 0.7 * slow + 0.5 * canvas.grain(0.6, 0.6)
+    lab[..., 1] += 0.6 * blotch
+    lab += ears(canvas.size)[..., None] * _EAR_FLUSH
+    whole = np.ones(canvas.relief.shape, np.float32)
+    canvas.paint(whole, from_lab(lab), _ROUGHNESS, 0.05 * canvas.grain(0.7, 0.7))
+
+
+def paint_face(canvas: Canvas, face: WarpedFace, tone: NDArray[np.float32]) -> None:
+    """Lay the photo's face on the skin; near its outline only what is skin or hair above the forehead is kept."""
+    likeness = skin_likeness(face.colour, tone)
+    soft = cv2.GaussianBlur(likeness, (0, 0), canvas.size / 512)
+    upper = smoothstep(0.43, 0.475, canvas.position[..., 2])
+    kept = np.maximum(np.maximum(soft, upper), face.inside)
+    luminance = face.colour @ np.array([0.2126, 0.7152, 0.0722], np.float32)
+    fine = np.sqrt(luminance) - cv2.GaussianBlur(np.sqrt(luminance), (0, 0), canvas.size / 340)
+    canvas.paint(face.cover * kept, face.colour, _ROUGHNESS, 2.0 * fine)

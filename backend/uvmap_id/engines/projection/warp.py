@@ -1,0 +1,204 @@
+"""Warps the face of a photo into the face of the atlas, through the landmarks that both have."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial import Delaunay
+
+from uvmap_id.atlas.layout import Atlas
+from uvmap_id.engines.projection.colour import smoothstep, to_linear
+from uvmap_id.faces.landmarks import FaceLandmarks
+
+# The outline of the face in mediapipe's numbering, clockwise in the photo from the middle of the forehead.
+FACE_OVAL = (
+    *(10, 338, 297, 332, 284, 251, 389, 356, 454, 323, 361, 288, 397, 365, 379, 378, 400, 377),
+    *(152, 148, 176, 149, 150, 136, 172, 58, 132, 93, 234, 127, 162, 21, 54, 103, 67, 109),
+)
+# Columns of the mouth from its right to its left corner: outer and inner edge of the upper and the lower lip.
+_OUTER_UPPER = (185, 40, 39, 37, 0, 267, 269, 270, 409)
+_INNER_UPPER = (191, 80, 81, 82, 13, 312, 311, 310, 415)
+_INNER_LOWER = (95, 88, 178, 87, 14, 317, 402, 318, 324)
+_OUTER_LOWER = (146, 91, 181, 84, 17, 314, 405, 321, 375)
+# Rings between the lips' edges. They would fold where the inner edges move, and add nothing.
+_INSIDE_LIPS = (
+    *(76, 184, 74, 73, 72, 11, 302, 303, 304, 408, 306, 62, 183, 42, 41, 38, 12, 268, 271, 272, 407, 292),
+    *(77, 90, 180, 85, 16, 315, 404, 320, 307, 96, 89, 179, 86, 15, 316, 403, 319, 325),
+)
+_BRIDGE = 168
+# Corners of the eyes, bridge and wings of the nose: they keep their place in every expression.
+_STEADY = (33, 133, 362, 263, 168, 6, 98, 327, 4)
+_MOUTH = (61, 291, 0, 17)
+_MOUTH_REACH = 0.055  # Atlas units around the mouth in which landmarks follow it.
+_EXPRESSION = 0.6  # How far the mouth keeps the photo's shape instead of taking SMPL's.
+_MESH_COUNT = 468  # The irises are left out, so that the eyes look where they look in the photo.
+
+# The part of the atlas that the face can reach: u0, u1, v0, v1.
+REGION = (0.10, 0.50, 0.62, 0.985)
+_GRID = 384
+_FADE = 0.026  # Atlas units over which the face dissolves into the painted skin.
+_UPPER = 0.80  # Above this v the outline borders on hair, below on skin.
+# Where hair of the photo is kept beyond the outline: it fades out before the island's edge and towards the temples.
+_FRINGE_TOP = (0.932, 0.885)
+_FRINGE_SIDE = (0.165, 0.13)
+
+
+@dataclass(frozen=True, slots=True)
+class WarpedFace:
+    """The photo's face in the atlas.
+
+    Attributes:
+        colour: (S, S, 3) float32 linear; black where `cover` is 0.
+        cover: (S, S) float32, how much of the photo is to be used.
+        inside: (S, S) float32, 0 on the face's outline and outside, 1 well inside.
+    """
+
+    colour: NDArray[np.float32]
+    cover: NDArray[np.float32]
+    inside: NDArray[np.float32]
+
+
+def warp_face(
+    photo: NDArray[np.uint8], face: FaceLandmarks, person: NDArray[np.float32], atlas: Atlas, size: int
+) -> WarpedFace:
+    """Bring the face into the atlas.
+
+    Args:
+        photo: (H, W, 3) uint8 sRGB.
+        face: Its landmarks.
+        person: (H, W) float32, 1 where the photo shows the person and 0 on the background.
+        atlas: The layout.
+        size: Texels on a side of the result.
+    """
+    mapping, covered = _mapping(face, atlas)
+    scale = _reduction(face, atlas, size)
+    rows, columns = region_slices(size)
+    shape = (columns.stop - columns.start, rows.stop - rows.start)
+    places = cv2.resize(mapping, shape, interpolation=cv2.INTER_LINEAR) * scale
+    seen = cv2.remap(_reduced(photo, scale), places[..., 0] - 0.5, places[..., 1] - 0.5, cv2.INTER_CUBIC)
+    shown = cv2.remap(_reduced(person, scale), places[..., 0] - 0.5, places[..., 1] - 0.5, cv2.INTER_LINEAR)
+    inside = smoothstep(0, _FADE, _outline_depth(atlas, shape))
+    fringe = _fringe(atlas, shape) * smoothstep(0.6, 0.95, shown)
+    reached = cv2.resize(covered, shape, interpolation=cv2.INTER_LINEAR)
+    cover = reached * np.maximum(inside, fringe)
+    return WarpedFace(_placed(to_linear(seen), size), _placed(cover, size), _placed(inside, size))
+
+
+def region_slices(size: int) -> tuple[slice, slice]:
+    """Rows and columns of the atlas in which the face lies."""
+    left, right, bottom, top = REGION
+    return slice(round((1 - top) * size), round((1 - bottom) * size)), slice(round(left * size), round(right * size))
+
+
+def _placed(part: NDArray[np.float32], size: int) -> NDArray[np.float32]:
+    whole = np.zeros((size, size, *part.shape[2:]), np.float32)
+    whole[region_slices(size)] = part
+    return whole
+
+
+def _mapping(face: FaceLandmarks, atlas: Atlas) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """On a coarse grid over the region: where in the photo each texel comes from, and whether any landmark says so."""
+    photo_points = face.points[:_MESH_COUNT, :2].astype(np.float64)
+    neutral = atlas.landmarks[:_MESH_COUNT].astype(np.float64)
+    atlas_points = _opened_lips(photo_points, _with_expression(photo_points, neutral))
+    kept = np.setdiff1d(np.arange(_MESH_COUNT), _INSIDE_LIPS)
+    rings = [(photo_points[kept], atlas_points[kept])]
+    rings += [
+        (_scaled(photo_points, factor), _scaled(atlas_points, factor)) for factor in (1.15, 1.35, 1.6)
+    ]
+    sources = np.concatenate([source for source, _ in rings])
+    places = np.concatenate([place for _, place in rings])
+    left, right, bottom, top = REGION
+    columns = left + (np.arange(_GRID) + 0.5) / _GRID * (right - left)
+    rows = top - (np.arange(_GRID) + 0.5) / _GRID * (top - bottom)
+    grid = np.stack(np.meshgrid(columns, rows), axis=-1).reshape(-1, 2)
+    triangles = Delaunay(places)
+    found = triangles.find_simplex(grid)
+    transform = triangles.transform[found]
+    partial = np.einsum("nij,nj->ni", transform[:, :2], grid - transform[:, 2])
+    weights = np.column_stack([partial, 1 - partial.sum(axis=1)])
+    mapping = np.einsum("nk,nkc->nc", weights, sources[triangles.simplices[found]])
+    mapping[found < 0] = 0
+    mapping = mapping.reshape(_GRID, _GRID, 2).astype(np.float32)
+    covered = (found >= 0).reshape(_GRID, _GRID).astype(np.float32)
+    # Triangles meet at kinks, which show in eyebrows; this rounds them off without moving a feature.
+    return cv2.GaussianBlur(mapping, (0, 0), 1.2), cv2.erode(covered, np.ones((5, 5), np.uint8))
+
+
+def _scaled(points: NDArray[np.float64], factor: float) -> NDArray[np.float64]:
+    """The outline drawn larger about the bridge of the nose: what lies around the face continues its mapping."""
+    middle = points[_BRIDGE]
+    return middle + (points[list(FACE_OVAL)] - middle) * factor
+
+
+def _with_expression(photo: NDArray[np.float64], atlas: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Atlas landmarks whose mouth leans towards the photo's: a smile pressed into a neutral mouth is a grimace."""
+    turn, move = _similarity(photo[list(_STEADY)] * [1, -1], atlas[list(_STEADY)])
+    seen = photo * [1, -1] @ turn.T + move
+    distance = np.linalg.norm(atlas - atlas[list(_MOUTH)].mean(axis=0), axis=1)
+    share = _EXPRESSION * smoothstep(2 * _MOUTH_REACH, _MOUTH_REACH * 0.8, distance)
+    return atlas + share[:, None] * (seen - atlas)
+
+
+def _similarity(
+    source: NDArray[np.float64], target: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Scaled rotation and translation that bring the first points closest to the second (Umeyama 1991)."""
+    middle, wanted = source.mean(axis=0), target.mean(axis=0)
+    left, stretch, right = np.linalg.svd((target - wanted).T @ (source - middle))
+    sign = np.array([1.0, np.sign(np.linalg.det(left @ right))])
+    turn = (left * sign) @ right * (stretch @ sign) / ((source - middle) ** 2).sum()
+    return turn, wanted - turn @ middle
+
+
+def _opened_lips(photo: NDArray[np.float64], atlas: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Atlas landmarks whose inner lips part as far as in the photo, so that a smile keeps its teeth.
+
+    SMPL's lips are closed: both inner edges lie on one line there, and nothing between them would be seen.
+    """
+    opened = atlas.copy()
+    upper, lower = photo[list(_OUTER_UPPER)], photo[list(_OUTER_LOWER)]
+    axis = lower - upper
+    length = np.maximum((axis**2).sum(axis=1), 1e-9)
+    first = ((photo[list(_INNER_UPPER)] - upper) * axis).sum(axis=1) / length
+    second = ((photo[list(_INNER_LOWER)] - upper) * axis).sum(axis=1) / length
+    gap = float(np.median(second - first))
+    share = float(smoothstep(0.05, 0.2, np.array(gap)))
+    top, bottom = atlas[list(_OUTER_UPPER)], atlas[list(_OUTER_LOWER)]
+    for inner, place in ((_INNER_UPPER, first), (_INNER_LOWER, second)):
+        wanted = top + (bottom - top) * np.clip(place, 0.02, 0.98)[:, None]
+        opened[list(inner)] += share * (wanted - atlas[list(inner)])
+    return opened
+
+
+def _reduction(face: FaceLandmarks, atlas: Atlas, size: int) -> float:
+    """How much to shrink the photo before it is sampled, so that a large photo doesn't alias; never above 1."""
+    corners = atlas.landmarks[[33, 263]]
+    texels = float(np.linalg.norm(corners[0] - corners[1])) * size
+    return min(1.0, texels * 1.1 / face.eye_distance)
+
+
+def _reduced(image: NDArray, scale: float) -> NDArray:
+    return image if scale > 0.9 else cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+
+
+def _outline_depth(atlas: Atlas, shape: tuple[int, int]) -> NDArray[np.float32]:
+    """(h, w) distance in atlas units from the face's outline, positive inside, over the region."""
+    left, right, bottom, top = REGION
+    outline = atlas.landmarks[list(FACE_OVAL)]
+    pixels = (outline - [left, top]) / [right - left, bottom - top] * _GRID
+    filled = cv2.fillPoly(np.zeros((_GRID, _GRID), np.uint8), [np.round(pixels * 16).astype(np.int32)], 1, shift=4)
+    reach = cv2.distanceTransform(filled, cv2.DIST_L2, 5) - cv2.distanceTransform(1 - filled, cv2.DIST_L2, 5)
+    depth = cv2.GaussianBlur(reach * ((right - left) / _GRID), (0, 0), 2)
+    return cv2.resize(depth, shape, interpolation=cv2.INTER_LINEAR)
+
+
+def _fringe(atlas: Atlas, shape: tuple[int, int]) -> NDArray[np.float32]:
+    """(h, w) 1 over the forehead, where hair may hang into the face and on over the hairline."""
+    left, right, bottom, top = REGION
+    across = np.abs(np.linspace(left, right, shape[0], dtype=np.float32)[None, :] - atlas.landmarks[_BRIDGE, 0])
+    height = np.linspace(top, bottom, shape[1], dtype=np.float32)[:, None]
+    return smoothstep(*_FRINGE_TOP, height) * smoothstep(_UPPER, _UPPER + 0.06, height) * smoothstep(*_FRINGE_SIDE, across)
