@@ -117,7 +117,7 @@ def _stage(staged: Path, platforms: list[str]) -> None:
 
 
 def _wheels(tag: str) -> list[Path]:
-    """pyzmq's wheels for one platform, one for each Python; downloaded once."""
+    """The wheels of pyzmq for one platform, one for each Python; downloaded once."""
     cache = ROOT / "build" / "wheels"
     found = []
     for python in PYTHONS:

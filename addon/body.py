@@ -26,18 +26,27 @@ def by_uid(uid: int) -> bpy.types.Object | None:
     return next((item for item in bpy.data.objects if item.session_uid == uid), None)
 
 
-def ready(scene: bpy.types.Scene) -> bpy.types.Object:
-    """The body that a scene's character uses.
+def mesh_of(body: bpy.types.Object | None) -> bpy.types.Mesh:
+    """The mesh of a body. Raises `UVMapError` (`body_missing`) where it is none."""
+    if body is None or not isinstance(body.data, bpy.types.Mesh):
+        raise UVMapError(
+            ErrorCode.BODY_MISSING, "No body is chosen.", "Add a mannequin, or choose a body in the UVMap-ID panel."
+        )
+    return body.data
+
+
+def checked(scene: bpy.types.Scene, body: bpy.types.Object | None) -> bpy.types.Object:
+    """The body that was chosen for a scene's character, if it can wear a texture.
 
     Raises:
         UVMapError: `body_missing` or `body_without_uvs`.
     """
-    body = scene.uvmap_id.body
-    if body is None or body.type != "MESH" or body.name not in scene.objects:
+    mesh = mesh_of(body)
+    if body is None or body.name not in scene.objects:
         raise UVMapError(
-            ErrorCode.BODY_MISSING, "No body is chosen.", "Add a mannequin, or choose a body in the UVMap-ID panel."
+            ErrorCode.BODY_MISSING, "The chosen body is not in this scene.", "Choose a body in the UVMap-ID panel."
         )
-    if not body.data.uv_layers:
+    if not mesh.uv_layers:
         raise UVMapError(
             ErrorCode.BODY_WITHOUT_UVS,
             f'The body "{body.name}" has no UVs.',
@@ -47,7 +56,7 @@ def ready(scene: bpy.types.Scene) -> bpy.types.Object:
 
 
 def add_mannequin(scene: bpy.types.Scene) -> bpy.types.Object:
-    """Add the mannequin to a scene and make it the character's body.
+    """Add the mannequin to a scene.
 
     Raises:
         UVMapError: `body_unreadable`: the extension's file is damaged.
@@ -61,7 +70,6 @@ def add_mannequin(scene: bpy.types.Scene) -> bpy.types.Object:
         ) from error
     body = bpy.data.objects.new("Mannequin", mesh_from_arrays("Mannequin", vertices, faces, uvs))
     scene.collection.objects.link(body)
-    scene.uvmap_id.body = body
     return body
 
 
@@ -87,18 +95,17 @@ def mesh_from_arrays(
     mesh.loops.foreach_set("vertex_index", np.ascontiguousarray(faces[corners], dtype=np.int32))
     mesh.polygons.add(len(faces))
     mesh.polygons.foreach_set("loop_start", np.ascontiguousarray(starts, dtype=np.int32))
-    layer = mesh.uv_layers.new(name=UV_LAYER)
-    layer.uv.foreach_set("vector", np.ascontiguousarray(uvs[corners], dtype=np.float32).ravel())
+    mesh.uv_layers.new(name=UV_LAYER)
+    mesh.uv_layers[UV_LAYER].uv.foreach_set("vector", np.ascontiguousarray(uvs[corners], dtype=np.float32).ravel())
     mesh.update(calc_edges=True)
     mesh.shade_smooth()
     return mesh
 
 
-def import_obj(scene: bpy.types.Scene, path: Path) -> bpy.types.Object:
-    """Import a body with UVs from an OBJ file and make it the character's body.
+def import_obj(path: Path) -> bpy.types.Object:
+    """Import a body with UVs from an OBJ file into the present scene.
 
     Args:
-        scene: The context's scene, into which Blender's importer puts what it reads.
         path: The file; y up, facing +z, as SMPL's bodies are.
 
     Raises:
@@ -114,8 +121,7 @@ def import_obj(scene: bpy.types.Scene, path: Path) -> bpy.types.Object:
         if isinstance(error, UVMapError):
             raise
         raise _unreadable(path, str(error).strip()) from error
-    body.data.shade_smooth()
-    scene.uvmap_id.body = body
+    mesh_of(body).shade_smooth()
     return body
 
 
@@ -150,13 +156,12 @@ def _importable() -> list[bpy.types.ID]:
 
 
 def _one_body(imported: list[bpy.types.Object], path: Path) -> bpy.types.Object:
-    meshes = [item for item in imported if item.type == "MESH" and item.data.polygons]
-    if len(meshes) != 1:
-        raise _unreadable(path, f"it holds {len(meshes)} meshes instead of one")
-    mesh = meshes[0].data
-    if not mesh.uv_layers:
+    bodies = [item for item in imported if isinstance(item.data, bpy.types.Mesh) and item.data.polygons]
+    if len(bodies) != 1:
+        raise _unreadable(path, f"it holds {len(bodies)} meshes instead of one")
+    if not mesh_of(bodies[0]).uv_layers:
         raise _without_uvs(path)
-    return meshes[0]
+    return bodies[0]
 
 
 def _unreadable(path: Path, reason: str) -> UVMapError:

@@ -78,7 +78,7 @@ def _render(options: argparse.Namespace) -> Path:
     request.validate()
     stage.check_output(options.out)
     scene = bpy.context.scene
-    wearer = body.add_mannequin(scene) if options.body is None else body.import_obj(scene, options.body)
+    wearer = body.add_mannequin(scene) if options.body is None else body.import_obj(options.body)
     session = runtime.session()
     job = session.submit(request, photo, scene.session_uid, wearer.session_uid)
     session.wait(job, _Progress())

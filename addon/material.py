@@ -1,5 +1,9 @@
 """Texture sets on bodies: one Principled BSDF material, made once and given new images afterwards."""
 
+# pyright: reportOptionalMemberAccess=false, reportOptionalSubscript=false
+# pyright: reportArgumentType=false, reportAttributeAccessIssue=false
+# The stubs call optional what these nodes have, and know a looked-up node only by its base class.
+
 from __future__ import annotations
 
 from pathlib import Path
@@ -7,11 +11,13 @@ from typing import TypeVar
 
 import bpy
 
+from .body import mesh_of
 from .results import TextureMaps
 
 _MARK = "uvmap_id"
 _OUTPUT, _SHADER, _NORMAL_MAP = "UVMap-ID Output", "UVMap-ID Principled BSDF", "UVMap-ID Normal Map"
 _BASE_COLOR, _NORMAL, _ROUGHNESS = "UVMap-ID Base Color", "UVMap-ID Normal", "UVMap-ID Roughness"
+_NODES = (_OUTPUT, _SHADER, _NORMAL_MAP, _BASE_COLOR, _NORMAL, _ROUGHNESS)
 
 Node = TypeVar("Node", bound=bpy.types.Node)
 
@@ -29,16 +35,15 @@ def assign(body: bpy.types.Object, maps: TextureMaps) -> bpy.types.Material:
         The material.
     """
     material = _material_of(body) or _dress(body)
-    tree = material.node_tree
-    if tree is None:
+    if material.node_tree is None:
         # Blender 4.2 makes no tree before it is asked; 5.0 has one and deprecates the question.
         material.use_nodes = True
-        tree = material.node_tree
-    if _SHADER not in tree.nodes:
-        _build(tree)
-    _show(tree.nodes[_BASE_COLOR], maps.base_color, "sRGB")
-    _show(tree.nodes[_NORMAL], maps.normal, "Non-Color")
-    _show(tree.nodes[_ROUGHNESS], maps.roughness, "Non-Color")
+    nodes = material.node_tree.nodes
+    if any(name not in nodes for name in _NODES):
+        _build(material.node_tree)
+    _show(nodes[_BASE_COLOR], maps.base_color, "sRGB")
+    _show(nodes[_NORMAL], maps.normal, "Non-Color")
+    _show(nodes[_ROUGHNESS], maps.roughness, "Non-Color")
     return material
 
 
@@ -50,9 +55,10 @@ def _material_of(body: bpy.types.Object) -> bpy.types.Material | None:
 def _dress(body: bpy.types.Object) -> bpy.types.Material:
     material = bpy.data.materials.new(f"UVMap-ID {body.name}")
     material[_MARK] = True
-    body.data.materials.clear()
-    body.data.materials.append(material)
-    body.data.polygons.foreach_set("material_index", [0] * len(body.data.polygons))
+    mesh = mesh_of(body)
+    mesh.materials.clear()
+    mesh.materials.append(material)
+    mesh.polygons.foreach_set("material_index", [0] * len(mesh.polygons))
     return material
 
 

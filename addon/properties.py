@@ -4,7 +4,7 @@
 # Blender reads its properties from annotations that are calls.
 
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import bpy
 
@@ -14,11 +14,23 @@ from .session import Job
 
 Value = TypeVar("Value")
 
+_NAME = "uvmap_id"
+
 _ENGINE_NAMES = {
     "auto": ("Automatic", "The best engine that can run here"),
     "projection": ("Projection", "Projects the photo; needs no weights, takes seconds"),
     "uvmap-id": ("UVMap-ID", "The diffusion model; needs weights"),
 }
+
+
+def _reader(read: Callable[[Job], Value], otherwise: Value) -> Callable[[Any], Value]:
+    """A property's getter that reads the newest job of the scene whose settings are asked."""
+
+    def get(settings: Any) -> Value:
+        job = newest_job(settings.id_data)
+        return otherwise if job is None else read(job)
+
+    return get
 
 
 def _is_mesh(_settings: "CharacterSettings", target: bpy.types.Object) -> bool:
@@ -65,7 +77,7 @@ class CharacterSettings(bpy.types.PropertyGroup):
     state: bpy.props.StringProperty(
         name="State",
         description="Where the newest job is: starting, queued, running, done, failed, cancelled, or empty",
-        get=lambda settings: _read(settings, lambda job: job.state.value, ""),
+        get=_reader(lambda job: job.state.value, ""),
     )
     progress: bpy.props.FloatProperty(
         name="Progress",
@@ -73,18 +85,23 @@ class CharacterSettings(bpy.types.PropertyGroup):
         subtype="FACTOR",
         min=0.0,
         max=1.0,
-        get=lambda settings: _read(settings, lambda job: job.fraction, 0.0),
+        get=_reader(lambda job: job.fraction, 0.0),
     )
     error: bpy.props.StringProperty(
         name="Error",
         description="Why the newest job failed: its code, what happened, what to do",
-        get=lambda settings: _read(settings, lambda job: str(job.failure or ""), ""),
+        get=_reader(lambda job: str(job.failure or ""), ""),
     )
     result: bpy.props.StringProperty(
         name="Result",
         description="The folder with the newest job's maps",
-        get=lambda settings: _read(settings, lambda job: str(job.folder or ""), ""),
+        get=_reader(lambda job: str(job.folder or ""), ""),
     )
+
+
+def settings_of(scene: bpy.types.Scene) -> CharacterSettings:
+    """What the user set for a scene's character: `scene.uvmap_id`, which only Blender knows to be there."""
+    return getattr(scene, _NAME)
 
 
 def newest_job(scene: bpy.types.Scene) -> Job | None:
@@ -92,18 +109,13 @@ def newest_job(scene: bpy.types.Scene) -> Job | None:
     return runtime.session().newest(scene.session_uid)
 
 
-def _read(settings: CharacterSettings, read: Callable[[Job], Value], otherwise: Value) -> Value:
-    job = newest_job(settings.id_data)
-    return otherwise if job is None else read(job)
-
-
 def register() -> None:
     """Give every scene its settings."""
     bpy.utils.register_class(CharacterSettings)
-    bpy.types.Scene.uvmap_id = bpy.props.PointerProperty(type=CharacterSettings)
+    setattr(bpy.types.Scene, _NAME, bpy.props.PointerProperty(type=CharacterSettings))
 
 
 def unregister() -> None:
     """Take the settings back."""
-    del bpy.types.Scene.uvmap_id
+    delattr(bpy.types.Scene, _NAME)
     bpy.utils.unregister_class(CharacterSettings)

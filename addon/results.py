@@ -73,6 +73,8 @@ def maps_in(folder: Path) -> TextureMaps:
     for path in (maps.base_color, maps.normal, maps.roughness):
         if not path.is_file():
             raise UVMapError(
-                ErrorCode.IMAGE_UNREADABLE, f"The map {path} is missing.", "Choose the folder of a complete texture set."
+                ErrorCode.IMAGE_UNREADABLE,
+                f"The map {path} is missing.",
+                "Choose the folder of a complete texture set.",
             )
     return maps

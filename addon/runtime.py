@@ -60,7 +60,7 @@ def deliver(job: Job, folder: Path) -> Path:
     target = body.by_uid(job.body)
     if target is not None:
         material.assign(target, results.maps_in(kept))
-        if bpy.ops.ed.undo_push.poll():
+        if not bpy.app.background:
             bpy.ops.ed.undo_push(message="UVMap-ID texture")
     return kept
 

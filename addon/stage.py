@@ -1,8 +1,11 @@
 """Pictures of a body: a stage of its own with camera and light, so that the user's scene stays as it is."""
 
+# pyright: reportAttributeAccessIssue=false, reportOptionalMemberAccess=false, reportArgumentType=false
+# The stubs know neither Cycles' settings nor what area lights and colour sockets have beyond their base classes,
+# and call optional what a view layer has after its update.
+
 from __future__ import annotations
 
-import math
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,8 +24,8 @@ _FOCAL_MM = 85.0
 _SENSOR_MM = 36.0
 _MARGIN = 1.08
 # Shares of the body's height: the part from chin to crown, with some neck, is what the face camera sees.
-_HEAD_VIEW = 0.19
-_HEAD_VIEW_CENTER = 0.925
+_HEAD_VIEW = 0.165
+_HEAD_VIEW_CENTER = 0.927
 _HEAD_SLICE = 0.88
 
 
@@ -130,7 +133,7 @@ def _frame(body: bpy.types.Object, scene: bpy.types.Scene, view: View) -> _Frame
     return _Frame(center, Vector((side, head[:, 1].max() - head[:, 1].min(), side)))
 
 
-def _world_points(body: bpy.types.Object, scene: bpy.types.Scene) -> NDArray[np.float64]:
+def _world_points(body: bpy.types.Object, scene: bpy.types.Scene) -> NDArray[np.floating]:
     """(V, 3) the body's vertices as they are rendered, modifiers and pose included."""
     evaluated = body.evaluated_get(scene.view_layers[0].depsgraph)
     mesh = evaluated.to_mesh()
@@ -178,8 +181,8 @@ def _place_lights(scene: bpy.types.Scene, frame: _Frame, view: View) -> list[bpy
     if world.node_tree is None:
         world.use_nodes = True
     background = next(node for node in world.node_tree.nodes if node.type == "BACKGROUND")
-    background.inputs["Color"].default_value = (0.5, 0.52, 0.55, 1.0)
-    background.inputs["Strength"].default_value = 0.6
+    background.inputs["Color"].default_value = (0.62, 0.63, 0.65, 1.0)
+    background.inputs["Strength"].default_value = 0.7
     return [*made, world]
 
 
@@ -213,7 +216,7 @@ def _set_up_render(scene: bpy.types.Scene, shot: Shot) -> None:
 
 def _can_denoise() -> bool:
     try:
-        import _cycles
+        import _cycles  # pyright: ignore[reportMissingImports] - only in Blender
     except ImportError:
         return False
     return bool(getattr(_cycles, "with_openimagedenoise", False))

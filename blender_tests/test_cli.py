@@ -53,7 +53,13 @@ def test_bad_arguments(command: Command, arguments: list[str], capfd: pytest.Cap
     ],
 )
 def test_bad_input_starts_nothing(
-    command: Command, no_backend: None, tmp_path: Path, capfd: pytest.CaptureFixture[str], option: str, value: str, code: str
+    command: Command,
+    no_backend: None,
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+    option: str,
+    value: str,
+    code: str,
 ) -> None:
     write_png(tmp_path / "face.png", (200, 150, 120))
     options = {"--face": "face.png", "--prompt": PROMPT, "--out": "picture.png", option: value}

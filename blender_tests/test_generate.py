@@ -1,5 +1,9 @@
 """The whole way with a real backend: from the settings to the material, and every way in which it may end."""
 
+# pyright: reportAttributeAccessIssue=false, reportOptionalMemberAccess=false, reportOptionalSubscript=false
+# pyright: reportArgumentType=false, reportIndexIssue=false, reportGeneralTypeIssues=false, reportReturnType=false
+# The stubs of bpy don't know what the extension adds to it, and call much optional that is there.
+
 from __future__ import annotations
 
 import os
@@ -20,7 +24,9 @@ Module = Callable[[str], ModuleType]
 
 
 @pytest.fixture
-def character(scene: bpy.types.Scene, portrait: Path, backend: Path, monkeypatch: pytest.MonkeyPatch) -> bpy.types.Scene:
+def character(
+    scene: bpy.types.Scene, portrait: Path, backend: Path, monkeypatch: pytest.MonkeyPatch
+) -> bpy.types.Scene:
     """A scene that is ready for Generate Texture."""
     monkeypatch.setenv("UVMAP_ID_BACKEND", str(backend))
     bpy.ops.uvmap_id.add_mannequin()
@@ -244,7 +250,7 @@ def _tick_until(session: object, reached: Callable[[], bool]) -> None:
     deadline = time.monotonic() + TIMEOUT_S
     while not reached():
         assert time.monotonic() < deadline, "It takes too long."
-        session.tick()  # pyright: ignore[reportAttributeAccessIssue] - the installed extension has no types here
+        session.tick()
         time.sleep(0.01)
 
 

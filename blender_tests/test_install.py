@@ -1,5 +1,8 @@
 """The installed extension is all there, and goes away without a trace."""
 
+# pyright: reportAttributeAccessIssue=false, reportOptionalMemberAccess=false
+# The stubs of bpy don't know what the extension adds to it, and call much optional that is there.
+
 from __future__ import annotations
 
 from collections.abc import Callable

@@ -1,5 +1,9 @@
 """The material: linked by socket, in the right colour spaces, made once."""
 
+# pyright: reportAttributeAccessIssue=false, reportOptionalMemberAccess=false, reportOptionalSubscript=false
+# pyright: reportArgumentType=false, reportIndexIssue=false, reportGeneralTypeIssues=false, reportReturnType=false
+# The stubs of bpy don't know what the extension adds to it, and call much optional that is there.
+
 from __future__ import annotations
 
 from collections.abc import Callable

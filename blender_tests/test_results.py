@@ -1,5 +1,8 @@
 """Texture sets are kept in the user's own place, all of a set or nothing."""
 
+# pyright: reportAttributeAccessIssue=false, reportOptionalMemberAccess=false
+# The stubs of bpy don't know what the extension adds to it, and call much optional that is there.
+
 from __future__ import annotations
 
 from collections.abc import Callable

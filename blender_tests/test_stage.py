@@ -1,5 +1,9 @@
 """Renders: the body is in the picture, seen from the right side, and the user's scene is left alone."""
 
+# pyright: reportAttributeAccessIssue=false, reportOptionalMemberAccess=false, reportOptionalSubscript=false
+# pyright: reportArgumentType=false, reportIndexIssue=false, reportGeneralTypeIssues=false, reportReturnType=false
+# The stubs of bpy don't know what the extension adds to it, and call much optional that is there.
+
 from __future__ import annotations
 
 from collections.abc import Callable

@@ -6,6 +6,9 @@ The UVMap-ID extension must be installed. The exit code is 0, 2 for bad argument
 else, whether or not Blender is told `--python-exit-code`.
 """
 
+# pyright: reportAttributeAccessIssue=false, reportOptionalMemberAccess=false
+# The stubs of bpy don't know what the extension adds to it, and call much optional that is there.
+
 from __future__ import annotations
 
 import importlib
@@ -34,7 +37,7 @@ def main() -> int:
 
 def find_extension() -> str | None:
     """The enabled extension's Python package; its middle part is the repository that it was installed into."""
-    for module in addon_utils.modules():
+    for module in addon_utils.modules() or ():
         name = module.__name__
         if name.startswith("bl_ext.") and name.endswith(".uvmap_id"):
             if name not in bpy.context.preferences.addons:

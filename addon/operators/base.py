@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import bpy
 
 from ..errors import attempt
 from ..link.messages import Failure
+
+if TYPE_CHECKING:
+    from bpy.stub_internal.rna_enums import OperatorReturnItems
 
 
 class ReportingOperator(bpy.types.Operator):
@@ -17,7 +21,7 @@ class ReportingOperator(bpy.types.Operator):
         """Do it. Returns a sentence about what was done; raises `UVMapError` and leaves everything as it was."""
         raise NotImplementedError
 
-    def execute(self, context: bpy.types.Context) -> set[str]:
+    def execute(self, context: bpy.types.Context) -> set[OperatorReturnItems]:
         """Called by Blender."""
         outcome = attempt(lambda: self.act(context))
         if isinstance(outcome, Failure):

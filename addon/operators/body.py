@@ -3,10 +3,16 @@
 # pyright: reportInvalidTypeForm=false
 # Blender reads its properties from annotations that are calls.
 
+from typing import TYPE_CHECKING
+
 import bpy
 
 from .. import body
+from ..properties import settings_of
 from .base import ReportingOperator, path_of
+
+if TYPE_CHECKING:
+    from bpy.stub_internal.rna_enums import OperatorReturnItems
 
 
 class UVMAP_ID_OT_add_mannequin(ReportingOperator):  # noqa: N801 - Blender's rule for names of operators.
@@ -14,11 +20,12 @@ class UVMAP_ID_OT_add_mannequin(ReportingOperator):  # noqa: N801 - Blender's ru
 
     bl_idname = "uvmap_id.add_mannequin"
     bl_label = "Add Mannequin"
-    bl_options = {"REGISTER", "UNDO"}
+    bl_options = {"REGISTER", "UNDO"}  # noqa: RUF012 - Blender's own form.
 
     def act(self, context: bpy.types.Context) -> str:
         """Add it."""
         added = body.add_mannequin(context.scene)
+        settings_of(context.scene).body = added
         return f'Added the body "{added.name}".'
 
 
@@ -27,19 +34,20 @@ class UVMAP_ID_OT_import_body(ReportingOperator):  # noqa: N801 - Blender's rule
 
     bl_idname = "uvmap_id.import_body"
     bl_label = "Import Body"
-    bl_options = {"REGISTER", "UNDO"}
+    bl_options = {"REGISTER", "UNDO"}  # noqa: RUF012 - Blender's own form.
 
     filepath: bpy.props.StringProperty(name="File", description="A Wavefront OBJ file", subtype="FILE_PATH")
     filter_glob: bpy.props.StringProperty(default="*.obj", options={"HIDDEN"})
 
-    def invoke(self, context: bpy.types.Context, _event: bpy.types.Event) -> set[str]:
+    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> "set[OperatorReturnItems]":  # noqa: ARG002
         """Ask for the file."""
         context.window_manager.fileselect_add(self)
         return {"RUNNING_MODAL"}
 
     def act(self, context: bpy.types.Context) -> str:
         """Import it."""
-        imported = body.import_obj(context.scene, path_of(self.filepath))
+        imported = body.import_obj(path_of(self.filepath))
+        settings_of(context.scene).body = imported
         return f'Imported the body "{imported.name}".'
 
 

@@ -7,7 +7,7 @@ import bpy
 from .. import body, runtime
 from ..link.messages import ErrorCode, TextureRequest, UVMapError
 from ..link.photo import photo_hash, read_photo
-from ..properties import newest_job
+from ..properties import newest_job, settings_of
 from ..session import Job, outcome
 from .base import ReportingOperator, path_of
 
@@ -17,7 +17,7 @@ class UVMAP_ID_OT_generate(ReportingOperator):  # noqa: N801 - Blender's rule fo
 
     bl_idname = "uvmap_id.generate"
     bl_label = "Generate Texture"
-    bl_options = {"REGISTER", "UNDO"}
+    bl_options = {"REGISTER", "UNDO"}  # noqa: RUF012 - Blender's own form.
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
@@ -44,7 +44,7 @@ class UVMAP_ID_OT_cancel(ReportingOperator):  # noqa: N801 - Blender's rule for 
 
     bl_idname = "uvmap_id.cancel"
     bl_label = "Cancel"
-    bl_options = {"REGISTER"}
+    bl_options = {"REGISTER"}  # noqa: RUF012 - Blender's own form.
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
@@ -67,8 +67,8 @@ def submit(scene: bpy.types.Scene) -> Job:
     Raises:
         UVMapError: Something about the settings can't be used; nothing was started.
     """
-    settings = scene.uvmap_id
-    target = body.ready(scene)
+    settings = settings_of(scene)
+    target = body.checked(scene, settings.body)
     if not settings.face_image.strip():
         raise UVMapError(
             ErrorCode.FACE_FILE_MISSING, "No face image is chosen.", "Choose a photo of a face, PNG or JPEG."

@@ -3,10 +3,16 @@
 # pyright: reportInvalidTypeForm=false
 # Blender reads its properties from annotations that are calls.
 
+from typing import TYPE_CHECKING
+
 import bpy
 
 from .. import body, stage
+from ..properties import settings_of
 from .base import ReportingOperator, path_of
+
+if TYPE_CHECKING:
+    from bpy.stub_internal.rna_enums import OperatorReturnItems
 
 
 class UVMAP_ID_OT_render_character(ReportingOperator):  # noqa: N801 - Blender's rule for names of operators.
@@ -14,7 +20,7 @@ class UVMAP_ID_OT_render_character(ReportingOperator):  # noqa: N801 - Blender's
 
     bl_idname = "uvmap_id.render_character"
     bl_label = "Render Character"
-    bl_options = {"REGISTER"}
+    bl_options = {"REGISTER"}  # noqa: RUF012 - Blender's own form.
 
     filepath: bpy.props.StringProperty(name="File", description="The PNG file to write", subtype="FILE_PATH")
     filter_glob: bpy.props.StringProperty(default="*.png", options={"HIDDEN"})
@@ -32,7 +38,7 @@ class UVMAP_ID_OT_render_character(ReportingOperator):  # noqa: N801 - Blender's
     )
     samples: bpy.props.IntProperty(name="Samples", description="Of Cycles, a pixel", default=32, min=1, max=4096)
 
-    def invoke(self, context: bpy.types.Context, _event: bpy.types.Event) -> set[str]:
+    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> "set[OperatorReturnItems]":  # noqa: ARG002
         """Ask for the file."""
         self.filepath = self.filepath or "character.png"
         context.window_manager.fileselect_add(self)
@@ -40,8 +46,10 @@ class UVMAP_ID_OT_render_character(ReportingOperator):  # noqa: N801 - Blender's
 
     def act(self, context: bpy.types.Context) -> str:
         """Render it."""
-        shot = stage.Shot(stage.View[self.view], *self.resolution, self.samples)
-        return f"Rendered {stage.render(body.ready(context.scene), path_of(self.filepath), shot)}."
+        width, height = self.resolution
+        shot = stage.Shot(stage.View[self.view], width, height, self.samples)
+        wearer = body.checked(context.scene, settings_of(context.scene).body)
+        return f"Rendered {stage.render(wearer, path_of(self.filepath), shot)}."
 
 
 CLASSES = (UVMAP_ID_OT_render_character,)

@@ -1,14 +1,21 @@
 """The sidebar's tab "UVMap-ID": one character, from its body to its texture."""
 
+# pyright: reportOptionalMemberAccess=false
+# While a panel is drawn it has a layout.
+
 from __future__ import annotations
 
 import textwrap
+from typing import TYPE_CHECKING
 
 import bpy
 
 from ..link.messages import Failure
-from ..properties import newest_job
+from ..properties import newest_job, settings_of
 from ..session import Job, JobState
+
+if TYPE_CHECKING:
+    from bpy.stub_internal.rna_enums import IconItems
 
 _PIXELS_PER_LETTER = 7
 _SHORTEST_LINE = 16
@@ -28,7 +35,7 @@ class UVMAP_ID_PT_character(bpy.types.Panel):  # noqa: N801 - Blender's rule for
         layout = self.layout
         layout.use_property_split = True
         layout.use_property_decorate = False
-        settings = context.scene.uvmap_id
+        settings = settings_of(context.scene)
         layout.prop(settings, "body")
         row = layout.row(align=True)
         row.operator("uvmap_id.add_mannequin", text="Mannequin", icon="OUTLINER_OB_ARMATURE")
@@ -63,8 +70,10 @@ def _sentence(job: Job) -> str:
     return f"Done in {job.seconds:.0f} s. The maps lie in {job.folder}"
 
 
-def _icon(state: JobState) -> str:
-    return {JobState.DONE: "CHECKMARK", JobState.CANCELLED: "CANCEL"}.get(state, "ERROR")
+def _icon(state: JobState) -> IconItems:
+    if state is JobState.DONE:
+        return "CHECKMARK"
+    return "CANCEL" if state is JobState.CANCELLED else "ERROR"
 
 
 def _lines(context: bpy.types.Context, text: str) -> list[str]:
