@@ -1,0 +1,63 @@
+"""A real worker with an engine that does what the prompt's first word says, so that each way to end can be tried."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+
+import numpy as np
+
+from uvmap_id.engines.base import Report, TextureSet
+from uvmap_id.link.messages import ErrorCode, TextureRequest, UVMapError
+from uvmap_id.worker import serve
+
+
+class ScriptedEngine:
+    """Follows `uvmap_id.engines.base.Engine`."""
+
+    name = "scripted"
+    version = "1"
+
+    def generate(self, request: TextureRequest, photo: bytes, report: Report) -> TextureSet:
+        report("Working", 0.1)
+        word = request.prompt.split()[0]
+        match word:
+            case "fail":
+                raise UVMapError(ErrorCode.FACE_NOT_FOUND, "There is no face in the photo.", "Choose another photo.")
+            case "break":
+                raise ZeroDivisionError("a marker for the log")
+            case "memory":
+                raise MemoryError
+            case "slow":
+                for step in range(2000):
+                    time.sleep(0.01)
+                    report("Working", step / 2000)
+            case "brief":
+                time.sleep(0.5)
+            case "deaf":
+                time.sleep(60)
+            case "crash":
+                os.kill(os.getpid(), signal.SIGSEGV)
+            case "quit":
+                sys.exit(7)
+            case "shout":
+                print("a library's print")  # noqa: T201
+                os.write(1, b"a C library's print\n")
+            case "backwards":
+                for fraction in (0.5, 0.2, float("nan"), 7.0):
+                    report(f"At {fraction}", fraction)
+        side = request.size // 2 if word == "wrong" else request.size
+        details = {"long": "x" * 100_000} if word == "talk" else {"photo_bytes": len(photo)}
+        return texture_set(side, request.seed, details)
+
+
+def texture_set(side: int, seed: int, details: dict[str, object]) -> TextureSet:
+    color = np.full((side, side, 3), seed % 256, np.uint8)
+    normal = np.full((side, side, 3), (128, 128, 255), np.uint8)
+    return TextureSet(color, normal, np.full((side, side), 200, np.uint8), ("a warning",), details)
+
+
+if __name__ == "__main__":
+    serve(lambda _name: ScriptedEngine())

@@ -1,0 +1,173 @@
+"""How a server ends: cleanly when it is asked to, and without leaving anything when it is killed."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+import pytest
+
+from uvmap_id.link.client import Client
+from uvmap_id.link.connection import Connection, read_connection
+from uvmap_id.link.launcher import ensure_server
+from uvmap_id.link.messages import ErrorCode, TextureRequest, UVMapError
+
+Ask = Callable[..., TextureRequest]
+Busy = Callable[[str], str]
+Eventually = Callable[..., None]
+FailureOf = Callable[[Client, str], UVMapError]
+WorkerOf = Callable[[Connection], psutil.Process]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="Windows has no such signals")
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_the_server_its_worker_and_its_jobs(
+    client: Client,
+    server: Connection,
+    state: Path,
+    ask: Ask,
+    photo: bytes,
+    run_until_busy: Busy,
+    worker_of: WorkerOf,
+    failure_of: FailureOf,
+    eventually: Eventually,
+    number: int,
+) -> None:
+    running, queued = run_until_busy("deaf"), client.submit(ask("shirt"), photo)
+    client.poll()
+    client.status(queued)
+    worker = worker_of(server)
+    os.kill(server.pid, number)
+    assert failure_of(client, running).failure.code == ErrorCode.CANCELLED
+    assert failure_of(client, queued).failure.code == ErrorCode.CANCELLED
+    eventually(lambda: not server.alive)
+    assert not worker.is_running()
+    assert not (state / "connection.json").exists()
+    assert list((state / "photos").iterdir()) == []
+    assert list((state / "results").iterdir()) == []
+
+
+def test_a_client_can_end_the_server(client: Client, server: Connection, state: Path, eventually: Eventually) -> None:
+    client.shutdown()
+    client.wait_until_welcome()
+    eventually(lambda: not server.alive)
+    assert not (state / "connection.json").exists()
+
+
+@pytest.mark.parametrize("prompt", ["slow", "deaf"])
+def test_a_killed_server_leaves_no_worker_behind(
+    server: Connection, run_until_busy: Busy, worker_of: WorkerOf, eventually: Eventually, prompt: str
+) -> None:
+    run_until_busy(prompt)
+    worker = worker_of(server)
+    os.kill(server.pid, signal.SIGKILL)
+    eventually(lambda: not worker.is_running(), 6)
+
+
+def test_the_next_server_clears_away_what_a_killed_one_left(
+    server: Connection, state: Path, server_command: tuple[str, ...], run_until_busy: Busy, eventually: Eventually
+) -> None:
+    run_until_busy("slow")
+    assert [path.suffix for path in (state / "results").iterdir()] == [".part"]
+    assert len(list((state / "photos").iterdir())) == 1
+    os.kill(server.pid, signal.SIGKILL)
+    eventually(lambda: not server.alive)
+    ensure_server(server_command)
+    assert list((state / "results").iterdir()) == []
+    assert list((state / "photos").iterdir()) == []
+
+
+def start_with_idle(command: tuple[str, ...], minutes: float, eventually: Eventually) -> subprocess.Popen[bytes]:
+    process = subprocess.Popen([*command, "serve", "--idle-minutes", str(minutes)])
+
+    def is_up() -> bool:
+        try:
+            return read_connection().pid == process.pid
+        except UVMapError:
+            return False
+
+    eventually(is_up)
+    return process
+
+
+def test_an_idle_server_ends(state: Path, server_command: tuple[str, ...], eventually: Eventually) -> None:
+    with start_with_idle(server_command, 0.005, eventually) as process:
+        assert process.wait(5) == 0
+    assert not (state / "connection.json").exists()
+
+
+def test_a_server_with_work_is_not_idle(
+    state: Path, server_command: tuple[str, ...], ask: Ask, photo: bytes, eventually: Eventually
+) -> None:
+    with start_with_idle(server_command, 0.01, eventually) as process:
+        with Client.connect(read_connection()) as client:
+            job = client.submit(ask("slow"), photo)
+            client.wait_until_welcome()
+        time.sleep(1.5)
+        assert process.poll() is None
+        with Client.connect(read_connection()) as client:
+            client.cancel(job)
+            with pytest.raises(UVMapError):
+                client.wait(job, timeout_s=5)
+        assert process.wait(5) == 0
+
+
+def test_a_result_folder_that_cannot_be_written_fails_the_job(
+    client: Client, state: Path, ask: Ask, photo: bytes, failure_of: FailureOf
+) -> None:
+    client.wait_until_welcome()
+    (state / "results").rmdir()
+    (state / "results").touch()
+    failure = failure_of(client, client.submit(ask("shirt"), photo)).failure
+    assert failure.code == ErrorCode.OUTPUT_NOT_WRITABLE
+    assert list((state / "photos").iterdir()) == []
+    (state / "results").unlink()
+    (state / "results").mkdir()
+    client.wait(client.submit(ask("shirt"), photo), timeout_s=20)
+
+
+def test_a_photo_that_cannot_be_kept_is_refused(
+    client: Client, state: Path, ask: Ask, photo: bytes, failure_of: FailureOf
+) -> None:
+    client.wait_until_welcome()
+    (state / "photos").rmdir()
+    assert failure_of(client, client.submit(ask("shirt"), photo)).failure.code == ErrorCode.OUTPUT_NOT_WRITABLE
+
+
+def test_a_result_that_vanishes_while_it_is_made_fails_the_job(
+    client: Client, state: Path, run_until_busy: Busy, failure_of: FailureOf
+) -> None:
+    job = run_until_busy("brief")
+    (state / "results" / f"{job}.part").rmdir()
+    assert failure_of(client, job).failure.code == ErrorCode.OUTPUT_NOT_WRITABLE
+    assert list((state / "results").iterdir()) == []
+
+
+WORKERS = {
+    "talks rubbish": ("print('rubbish', flush=True); import time; time.sleep(30)", "makes no sense"),
+    "cannot be imported": ("import a_module_that_is_missing", "a_module_that_is_missing"),
+    "ends at once": ("pass", "exit code 0"),
+    "is not there": (None, "can't be started"),
+}
+
+
+@pytest.mark.parametrize(("program", "sentence"), WORKERS.values(), ids=WORKERS.keys())
+def test_a_worker_that_is_none_fails_the_job(
+    state: Path, ask: Ask, photo: bytes, failure_of: FailureOf, program: str | None, sentence: str
+) -> None:
+    worker = (sys.executable, "-c", program) if program is not None else ("/nowhere/python",)
+    server = (
+        "from uvmap_id.link.connection import state_dir; from uvmap_id.server.main import ServerOptions, serve; "
+        f"serve(ServerOptions(state_dir(), worker_command={worker!r}))"
+    )
+    with Client.connect(ensure_server((sys.executable, "-c", server))) as client:
+        failure = failure_of(client, client.submit(ask("shirt"), photo)).failure
+    assert failure.code == ErrorCode.WORKER_DIED
+    assert sentence in failure.message
+    assert failure.hint

@@ -1,0 +1,183 @@
+"""The codec and the request's checks: every message comes back as it went, and nothing else gets through."""
+
+from __future__ import annotations
+
+import json
+import typing
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from uvmap_id.link.messages import (
+    ENGINES,
+    FRAME_LIMIT,
+    HEADER_LIMIT,
+    MAGIC,
+    PROMPT_LIMIT,
+    SEED_LIMIT,
+    SIZES,
+    SUBJECT_LIMIT,
+    Done,
+    ErrorCode,
+    LinkError,
+    Message,
+    Ping,
+    Progress,
+    Submit,
+    TextureRequest,
+    UVMapError,
+    decode,
+    encode,
+    is_job_id,
+)
+
+HASH = "0f" * 32
+JOB = "a1" * 16
+
+texts = st.text(max_size=50)
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | texts,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(texts, inner, max_size=4),
+    max_leaves=10,
+)
+requests = st.builds(TextureRequest, texts, texts, texts, texts, st.integers(), st.integers())
+messages = st.one_of(
+    *(
+        st.builds(cls)
+        if cls not in (Done, Progress, Submit)
+        else {
+            Done: st.builds(Done, texts, texts, st.dictionaries(texts, json_values, max_size=4)),
+            Progress: st.builds(Progress, texts, texts, st.floats(0, 1)),
+            Submit: st.builds(Submit, texts, requests),
+        }[cls]
+        for cls in typing.get_args(Message)
+    )
+)
+
+
+@given(messages, st.binary(max_size=200))
+def test_what_is_encoded_is_decoded(message: Message, blob: bytes) -> None:
+    assert decode(encode(message, blob)) == (message, blob)
+
+
+def test_a_large_blob_travels_in_bounded_frames() -> None:
+    blob = bytes(range(256)) * (3 * FRAME_LIMIT // 256) + b"rest"
+    frames = encode(Ping(), blob)
+    assert max(map(len, frames[2:])) == FRAME_LIMIT
+    assert decode(frames) == (Ping(), blob)
+
+
+@given(st.lists(st.binary(max_size=100), max_size=5))
+def test_random_frames_are_refused(frames: list[bytes]) -> None:
+    with pytest.raises(LinkError):
+        decode(frames)
+
+
+@given(json_values, st.lists(st.binary(max_size=20), max_size=2))
+def test_random_json_is_refused(value: object, rest: list[bytes]) -> None:
+    with pytest.raises(LinkError):
+        decode([MAGIC, json.dumps(value).encode(), *rest])
+
+
+@given(st.sampled_from([cls.__name__.lower() for cls in typing.get_args(Message)]), st.data())
+def test_a_known_type_with_random_fields_is_read_or_refused(name: str, data: st.DataObject) -> None:
+    fields = st.sampled_from(["job", "request", "code", "message", "protocol", "client", "blob", "manifest", "stage"])
+    header = {"t": name, **data.draw(st.dictionaries(fields, json_values, max_size=4))}
+    try:
+        message, _ = decode([MAGIC, json.dumps(header).encode()])
+    except LinkError:
+        return
+    assert type(message).__name__.lower() == name
+
+
+@given(messages, st.data())
+def test_a_damaged_message_is_read_or_refused(message: Message, data: st.DataObject) -> None:
+    frames = encode(message, b"blob")
+    frame = data.draw(st.integers(0, len(frames) - 1))
+    place = data.draw(st.integers(0, len(frames[frame]) - 1))
+    damaged = bytearray(frames[frame])
+    damaged[place] ^= data.draw(st.integers(1, 255))
+    frames[frame] = bytes(damaged)
+    try:
+        _, blob = decode(frames)
+    except LinkError:
+        return
+    assert blob == b"blob"
+
+
+def header_of(**values: object) -> list[bytes]:
+    return [MAGIC, json.dumps(values).encode()]
+
+
+@pytest.mark.parametrize(
+    "frames",
+    [
+        [],
+        [MAGIC],
+        [b"UVM2", b'{"t":"ping"}'],
+        [MAGIC, b"{" * 20_000],
+        [MAGIC, b"[" * 60_000],
+        [MAGIC, b'{"t":"ping"' + b" " * HEADER_LIMIT + b"}"],
+        [MAGIC, b'{"t":"ping"}', b"undeclared"],
+        [MAGIC, b'{"t":"ping","blob":{"size":4}}', b"blob"],
+        [MAGIC, b'{"t":"ping","blob":{"size":5,"sha256":"00"}}', b"blob"],
+        [MAGIC, b'{"t":"ping","blob":{"size":4,"sha256":"00"}}', b"blob"],
+        [MAGIC, b'{"t":"ping","blob":{"size":1e400,"sha256":"00"}}', b"blob"],
+        header_of(t="nothing"),
+        header_of(t=["ping"]),
+        header_of(job=JOB),
+        header_of(t="cancel"),
+        header_of(t="cancel", job=7),
+        header_of(t="cancel", job=JOB, extra=1),
+        header_of(t="hello", protocol=True, client="x"),
+        header_of(t="hello", protocol="1", client="x"),
+        header_of(t="submit", job=JOB, request={"prompt": "x"}),
+        header_of(t="submit", job=JOB, request=[]),
+    ],
+)
+def test_malformed_frames_are_refused(frames: list[bytes]) -> None:
+    with pytest.raises(LinkError):
+        decode(frames)
+
+
+def test_a_header_over_the_limit_is_not_sent() -> None:
+    with pytest.raises(LinkError):
+        encode(Done(JOB, "folder", {"details": "x" * HEADER_LIMIT}))
+
+
+def test_job_ids_are_32_hex_digits() -> None:
+    assert is_job_id(JOB)
+    assert not any(map(is_job_id, ("", JOB + "\n", JOB[:-1], JOB.upper(), "../" + JOB[3:], JOB + "0")))
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("size", SIZES)
+def test_what_is_offered_is_accepted(engine: str, size: int) -> None:
+    longest = "p" * PROMPT_LIMIT, "s" * SUBJECT_LIMIT
+    TextureRequest(HASH, *longest, engine, size, SEED_LIMIT - 1).validate()
+
+
+@pytest.mark.parametrize(
+    ("fields", "code"),
+    [
+        ({"face_sha256": "x"}, ErrorCode.MESSAGE_INVALID),
+        ({"face_sha256": HASH + "\n"}, ErrorCode.MESSAGE_INVALID),
+        ({"prompt": ""}, ErrorCode.PROMPT_EMPTY),
+        ({"prompt": " \n\t"}, ErrorCode.PROMPT_EMPTY),
+        ({"prompt": "p" * (PROMPT_LIMIT + 1)}, ErrorCode.PROMPT_TOO_LONG),
+        ({"subject": "s" * (SUBJECT_LIMIT + 1)}, ErrorCode.SUBJECT_TOO_LONG),
+        ({"prompt": "a\0b"}, ErrorCode.TEXT_INVALID),
+        ({"subject": "\ud800"}, ErrorCode.TEXT_INVALID),
+        ({"engine": "magic"}, ErrorCode.ENGINE_UNKNOWN),
+        ({"size": 1000}, ErrorCode.SIZE_NOT_OFFERED),
+        ({"seed": -1}, ErrorCode.SEED_OUT_OF_RANGE),
+        ({"seed": SEED_LIMIT}, ErrorCode.SEED_OUT_OF_RANGE),
+    ],
+)
+def test_each_bad_field_has_its_code(fields: dict[str, typing.Any], code: ErrorCode) -> None:
+    request = TextureRequest(**{"face_sha256": HASH, "prompt": "blue jeans", **fields})
+    with pytest.raises(UVMapError) as caught:
+        request.validate()
+    assert caught.value.failure.code == code
+    assert caught.value.failure.hint
