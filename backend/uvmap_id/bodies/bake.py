@@ -19,7 +19,8 @@ from uvmap_id.bodies.calibrate import landmark_uvs, z_up
 from uvmap_id.bodies.fit import Landmarks, fit, vertex_normals
 from uvmap_id.bodies.obj import TexturedMesh, read_obj
 from uvmap_id.bodies.source import CAVITY_PARTS, EYE_PARTS, OUTER_PARTS, Source, triangulated
-from uvmap_id.bodies.surface import closest, landmark_positions
+from uvmap_id.bodies.head import landmark_positions
+from uvmap_id.bodies.surface import closest
 from uvmap_id.bodies.uv_transfer import Atlas, frontal_patch, transfer
 from uvmap_id.faces.landmarks import FaceFinder
 
@@ -69,7 +70,7 @@ def bake(template: Path, textures: list[Path]) -> Baked:
         vertices=standing.astype(np.float32),
         t_pose=posed.astype(np.float32),
         faces=source.quads.astype(np.int32),
-        uvs=uvs.astype(np.float32),
+        uvs=np.clip(uvs, 0, 1).astype(np.float32),
         registered=registered,
         outer=source.parts(*OUTER_PARTS),
         landmarks=landmarks,

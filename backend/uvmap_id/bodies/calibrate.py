@@ -17,7 +17,7 @@ from scipy.spatial import cKDTree
 from uvmap_id.atlas.raster import rasterize
 from uvmap_id.atlas.view import lookup
 from uvmap_id.bodies.obj import TexturedMesh
-from uvmap_id.bodies.surface import head_camera, landmark_positions
+from uvmap_id.bodies.head import head_camera, landmark_positions
 from uvmap_id.faces.landmarks import LANDMARK_COUNT, FaceFinder
 
 # Eyelid contours and irises in mediapipe's numbering, as (corners, all points of the eye).

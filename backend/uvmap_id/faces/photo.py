@@ -11,7 +11,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from uvmap_id.link.messages import ErrorCode, UVMapError
 
-FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF", "GIF", "MPO")
+FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF", "GIF")
 SMALLEST_SIDE = 64
 LARGEST_PIXELS = 160_000_000  # A 12,000 x 12,000 photo passes; 20,000 x 20,000 would need over a gigabyte.
 WORKING_SIDE = 4096

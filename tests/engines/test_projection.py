@@ -1,0 +1,206 @@
+"""The projection engine on a real portrait: the face is the person's, and lies where SMPL's face is."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections.abc import Callable
+
+import cv2
+import numpy as np
+import pytest
+import skimage.data
+from numpy.typing import NDArray
+from PIL import Image
+from shared_data import shared
+
+from uvmap_id.atlas.layout import Atlas
+from uvmap_id.atlas.view import lookup
+from uvmap_id.bodies.calibrate import z_up
+from uvmap_id.bodies.head import head_camera
+from uvmap_id.bodies.obj import read_obj
+from uvmap_id.engines.base import JobCancelled, TextureSet
+from uvmap_id.engines.projection.colour import to_lab, to_linear
+from uvmap_id.engines.projection.engine import ProjectionEngine
+from uvmap_id.faces.landmarks import FaceFinder
+from uvmap_id.link.messages import SIZES, ErrorCode, TextureRequest, UVMapError
+
+PROMPT = "wearing white shirt, blue jeans"
+# Cheeks, lips, eyebrows, eyes, nose and chin in mediapipe's numbering.
+FEATURES = (50, 280, 205, 425, 0, 17, 105, 334, 159, 386, 145, 374, 4, 5, 6, 197, 98, 327, 199, 61, 291)
+
+
+def silent(stage: str, fraction: float) -> None:
+    assert stage
+    assert 0 <= fraction <= 1
+
+
+def as_png(image: NDArray[np.uint8]) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(image).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+@pytest.fixture(scope="module")
+def portrait() -> NDArray[np.uint8]:
+    return skimage.data.astronaut()
+
+
+@pytest.fixture(scope="module")
+def engine() -> ProjectionEngine:
+    return ProjectionEngine()
+
+
+Generate = Callable[..., TextureSet]
+
+
+@pytest.fixture(scope="module")
+def generate(engine: ProjectionEngine, portrait: NDArray[np.uint8]) -> Generate:
+    def run(image: NDArray[np.uint8] = portrait, prompt: str = PROMPT, size: int = 512, seed: int = 0) -> TextureSet:
+        photo = as_png(image)
+        request = TextureRequest(hashlib.sha256(photo).hexdigest(), prompt, size=size, seed=seed)
+        return engine.generate(request, photo, silent)
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def textures(generate: Generate) -> TextureSet:
+    return generate(size=1024)
+
+
+def at(image: NDArray, uv: tuple[float, float], radius: float = 0.006) -> NDArray[np.float64]:
+    """The mean around a place of the atlas."""
+    size = image.shape[0]
+    row, column, reach = int((1 - uv[1]) * size), int(uv[0] * size), max(1, int(radius * size))
+    return image[row - reach : row + reach, column - reach : column + reach].reshape(-1, 3).mean(axis=0)
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_maps_have_the_size_that_was_asked_for(generate: Generate, size: int) -> None:
+    result = generate(size=size)
+    assert result.base_color.shape == result.normal.shape == (size, size, 3)
+    assert result.roughness.shape == (size, size)
+    assert result.base_color.dtype == result.normal.dtype == result.roughness.dtype == np.uint8
+
+
+def test_the_shirt_is_white_and_the_jeans_are_blue(textures: TextureSet) -> None:
+    shirt, jeans = at(textures.base_color, (0.25, 0.35)), at(textures.base_color, (0.72, 0.80))
+    assert shirt.min() > 205
+    assert np.ptp(shirt) < 12
+    assert jeans[2] > jeans[1] > jeans[0]
+    assert jeans[2] - jeans[0] > 30
+
+
+def test_worn_by_smpl_the_face_is_found_where_the_atlas_has_it(textures: TextureSet) -> None:
+    """A detector that sees the textured body finds eyes, nose and mouth on SMPL's own."""
+    mesh = read_obj(shared("smpl/SMPL_female_default_resolution.obj"))
+    vertices = z_up(mesh.vertices)
+    camera = head_camera(vertices, 0)
+    raster = camera.draw(vertices, mesh.triangles)
+    uvs = raster.interpolate(mesh.uvs[mesh.uv_triangles])
+    with FaceFinder() as finder:
+        (face,) = finder.find(lookup(textures.base_color, uvs))
+    columns, rows = np.floor(face.points[:468, :2]).astype(int).T
+    distance = np.linalg.norm(uvs[rows, columns] - Atlas.load().landmarks[:468], axis=1)
+    assert np.median(distance) < 0.008
+    for eye_corner in (33, 133, 362, 263):
+        assert distance[eye_corner] < 0.012
+
+
+def test_the_face_is_the_photos(textures: TextureSet, portrait: NDArray[np.uint8]) -> None:
+    """Light and dark of the features follow the photo, landmark by landmark."""
+    with FaceFinder() as finder:
+        (face,) = finder.find(portrait)
+    landmarks = Atlas.load().landmarks
+    points = face.points[list(FEATURES), :2][None].astype(np.float32) - 0.5
+    photo = cv2.remap(cv2.GaussianBlur(portrait, (3, 3), 0), points[..., 0], points[..., 1], cv2.INTER_LINEAR)[0]
+    ours = np.array([at(textures.base_color, tuple(landmarks[index]), 0.003) for index in FEATURES])
+    correlation = np.corrcoef(photo.mean(axis=1), ours.mean(axis=1))[0, 1]
+    assert correlation > 0.85
+
+
+def test_the_body_has_the_skin_of_the_face(textures: TextureSet) -> None:
+    cheek = to_lab(to_linear(at(textures.base_color, (0.23, 0.745)).astype(np.uint8)))
+    for place in ((0.70, 0.085), (0.90, 0.085)):  # backs of the hands
+        hand = to_lab(to_linear(at(textures.base_color, place).astype(np.uint8)))
+        assert np.linalg.norm(hand - cheek) < 9
+
+
+def test_hair_is_the_photos_unless_the_prompt_names_it(textures: TextureSet, generate: Generate) -> None:
+    crown = (0.08, 0.90)
+    own = to_lab(to_linear(at(textures.base_color, crown).astype(np.uint8)))
+    black = to_lab(to_linear(at(generate(prompt="black hair, shirt").base_color, crown).astype(np.uint8)))
+    bald = to_lab(to_linear(at(generate(prompt="bald, shirt").base_color, crown).astype(np.uint8)))
+    assert 25 < own[0] < 55
+    assert black[0] < 18
+    assert bald[0] > 60
+
+
+def test_normals_are_unit_vectors_that_face_outwards(textures: TextureSet) -> None:
+    normals = textures.normal.astype(np.float32) / 127.5 - 1
+    lengths = np.linalg.norm(normals, axis=2)
+    used = Atlas.load().mask(1024)
+    assert np.abs(lengths[used] - 1).max() < 0.02
+    assert normals[used][:, 2].min() > 0.2
+    assert normals[used][:, 2].mean() > 0.95
+    assert normals[used][:, :2].std() > 0.005
+
+
+def test_cloth_is_rougher_than_skin(textures: TextureSet) -> None:
+    assert textures.roughness[int(0.65 * 1024), int(0.25 * 1024)] > textures.roughness[int(0.255 * 1024), int(0.23 * 1024)]
+
+
+def test_the_same_request_gives_the_same_bytes(generate: Generate) -> None:
+    one, other, different = generate(seed=7), generate(seed=7), generate(seed=8)
+    for name in ("base_color", "normal", "roughness"):
+        assert (getattr(one, name) == getattr(other, name)).all()
+    assert (one.base_color != different.base_color).any()
+
+
+def test_a_small_face_is_used_with_a_warning(textures: TextureSet) -> None:
+    assert any("small" in warning for warning in textures.warnings)
+
+
+def test_a_second_face_is_mentioned(generate: Generate, portrait: NDArray[np.uint8]) -> None:
+    scene = np.full((512, 860, 3), 150, np.uint8)
+    scene[:307, :307] = cv2.resize(portrait, (307, 307), interpolation=cv2.INTER_AREA)
+    scene[:, 330:842] = portrait
+    assert any("2 faces" in warning for warning in generate(scene).warnings)
+
+
+def test_what_the_prompt_says_in_vain_is_a_warning(generate: Generate) -> None:
+    result = generate(prompt="white shirt, holding a trumpet")
+    assert result.details["ignored"] == ["holding trumpet"]
+    assert any("holding trumpet" in warning for warning in result.warnings)
+
+
+def test_no_face(generate: Generate) -> None:
+    with pytest.raises(UVMapError) as caught:
+        generate(skimage.data.chelsea())
+    assert caught.value.failure.code == ErrorCode.FACE_NOT_FOUND
+
+
+def test_a_face_of_a_few_pixels(generate: Generate, portrait: NDArray[np.uint8]) -> None:
+    with pytest.raises(UVMapError) as caught:
+        generate(cv2.resize(portrait, (256, 256), interpolation=cv2.INTER_AREA))
+    assert caught.value.failure.code == ErrorCode.FACE_TOO_SMALL
+
+
+def test_it_can_be_cancelled_at_every_stage(engine: ProjectionEngine, portrait: NDArray[np.uint8]) -> None:
+    photo = as_png(portrait)
+    request = TextureRequest(hashlib.sha256(photo).hexdigest(), PROMPT, size=512)
+    stages: list[str] = []
+    engine.generate(request, photo, lambda stage, fraction: stages.append(stage))
+    assert len(stages) >= 5
+    for last in range(len(stages)):
+        left = last
+
+        def stop(stage: str, fraction: float) -> None:
+            nonlocal left
+            if left == 0:
+                raise JobCancelled
+            left -= 1
+
+        with pytest.raises(JobCancelled):
+            engine.generate(request, photo, stop)
