@@ -23,6 +23,8 @@ _CROP_MARGIN = 0.6
 _SAME_FACE = 0.3
 _WINDOW_PARTS = (1, 2, 4)
 _SMALLEST_WINDOW = 128
+# Many windows mean many chances for a cup to look like a face.
+_SURE_IN_WHOLE, _SURE_IN_WINDOW = 0.5, 0.75
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +58,7 @@ class FaceFinder:
     def __init__(self) -> None:
         solutions = mediapipe_solutions()
         self._detectors = [
-            solutions.face_detection.FaceDetection(model_selection=model, min_detection_confidence=0.5)
+            solutions.face_detection.FaceDetection(model_selection=model, min_detection_confidence=_SURE_IN_WHOLE)
             for model in (1, 0)
         ]
         self._mesh = solutions.face_mesh.FaceMesh(
@@ -93,18 +95,23 @@ class FaceFinder:
         for parts in _WINDOW_PARTS:
             boxes: list[NDArray[np.float64]] = []
             for window in _windows(image.shape[0], image.shape[1], parts):
-                for box in self._boxes_in(image, window):
+                surety = _SURE_IN_WHOLE if parts == 1 else _SURE_IN_WINDOW
+                for box in self._boxes_in(image, window, surety):
                     if all(_overlap(box, other) < _SAME_FACE for other in boxes):
                         boxes.append(box)
             if boxes:
                 return boxes
         return []
 
-    def _boxes_in(self, image: NDArray[np.uint8], window: NDArray[np.int64]) -> Iterator[NDArray[np.float64]]:
+    def _boxes_in(
+        self, image: NDArray[np.uint8], window: NDArray[np.int64], surety: float
+    ) -> Iterator[NDArray[np.float64]]:
         left, top, right, bottom = window
         crop = np.ascontiguousarray(image[top:bottom, left:right])
         for detector in self._detectors:
             for detection in detector.process(crop).detections or []:
+                if detection.score[0] < surety:
+                    continue
                 relative = detection.location_data.relative_bounding_box
                 corner = np.array([relative.xmin, relative.ymin])
                 extent = np.array([relative.width, relative.height])
