@@ -222,7 +222,10 @@ def _print_table(checks: list[Check]) -> None:
     from rich.markup import escape
     from rich.table import Table
 
-    table = Table("What", "State", "Detail", "Fix")
+    table = Table()
+    for title in ("What", "State", "Detail", "Fix"):
+        # A fix that is cut off can't be typed.
+        table.add_column(title, overflow="fold")
     for check in checks:
         style = _STATE_STYLES[check.state.value]
         table.add_row(check.name, f"[{style}]{check.state.value}[/]", escape(check.detail), escape(check.fix))

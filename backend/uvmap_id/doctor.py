@@ -142,12 +142,12 @@ def _write_something(folder: Path) -> None:
 
 
 def _backend() -> Check:
-    # Looked up here: pyzmq may be what is missing.
     try:
         connection = read_connection()
     except UVMapError as error:
         return Check("backend", CheckState.OPTIONAL, error.failure.message, "It starts by itself when it is needed.")
     try:
+        # Imported here, because pyzmq may be what is missing.
         from uvmap_id.link.client import Client
 
         with Client.connect(connection, "doctor") as client:

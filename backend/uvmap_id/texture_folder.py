@@ -51,7 +51,7 @@ class TextureFolder:
         try:
             for name, temporary in fresh.items():
                 final = self.path / name
-                if final.exists():
+                if final.is_file():
                     old = self.path / f".{name}.{token}.old"
                     final.replace(old)
                     kept[old] = final

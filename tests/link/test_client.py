@@ -197,6 +197,18 @@ def test_a_killed_worker_fails_its_job_in_words(
     client.wait(client.submit(ask("shirt"), photo), timeout_s=20)
 
 
+def test_a_worker_killed_while_idle_harms_no_job(
+    client: Client,
+    server: Connection,
+    ask: Ask,
+    photo: bytes,
+    worker_of: Callable[[Connection], psutil.Process],
+) -> None:
+    for _ in range(5):
+        client.wait(client.submit(ask("shirt"), photo), timeout_s=20)
+        worker_of(server).kill()
+
+
 def test_a_killed_server_is_noticed(
     client: Client, server: Connection, failure_of: FailureOf, run_until_busy: Callable[[str], str]
 ) -> None:

@@ -8,7 +8,7 @@ import json
 import secrets
 import socket
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 
 import pytest
 import zmq
@@ -124,14 +124,11 @@ def test_a_client_learns_from_the_file_that_the_server_is_of_another_protocol(se
 def test_a_client_learns_from_the_server_that_it_is_of_another_protocol(
     server: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with (
-        monkeypatch.context() as patch,
-        ExitStack() as stack,
-        pytest.raises(UVMapError) as caught,
-    ):
+    with monkeypatch.context() as patch:
         patch.setattr("uvmap_id.link.client.PROTOCOL", PROTOCOL + 1)
-        client = stack.enter_context(Client.connect(dataclasses.replace(server, protocol=PROTOCOL + 1)))
-        client.wait_until_welcome()
+        newer = dataclasses.replace(server, protocol=PROTOCOL + 1)
+        with Client.connect(newer) as client, pytest.raises(UVMapError) as caught:
+            client.wait_until_welcome()
     assert caught.value.failure.code == ErrorCode.BACKEND_INCOMPATIBLE
 
 

@@ -49,7 +49,7 @@ class ScriptedEngine:
                 for fraction in (0.5, 0.2, float("nan"), 7.0):
                     report(f"At {fraction}", fraction)
         side = request.size // 2 if word == "wrong" else request.size
-        details = {"long": "x" * 100_000} if word == "talk" else {"photo_bytes": len(photo)}
+        details: dict[str, object] = {"long": "x" * 100_000} if word == "talk" else {"photo_bytes": len(photo)}
         return texture_set(side, request.seed, details)
 
 

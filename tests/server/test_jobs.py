@@ -42,8 +42,10 @@ def test_a_job_ends_only_as_the_table_allows(before: JobState, after: JobState) 
     table = JobTable()
     job = job_in(table, before)
     event = job.event
-    allowed = before is JobState.CANCELLING or (before is JobState.RUNNING) or (
-        before is JobState.QUEUED and after is not JobState.DONE
+    allowed = (
+        before is JobState.CANCELLING
+        or (before is JobState.RUNNING)
+        or (before is JobState.QUEUED and after is not JobState.DONE)
     )
     if allowed:
         table.end(job, end_of(job, after))

@@ -16,7 +16,7 @@ import pytest
 from uvmap_id.link.client import Client
 from uvmap_id.link.connection import Connection, read_connection
 from uvmap_id.link.launcher import ensure_server
-from uvmap_id.link.messages import ErrorCode, TextureRequest, UVMapError
+from uvmap_id.link.messages import Cancelled, ErrorCode, Progress, TextureRequest, UVMapError
 
 Ask = Callable[..., TextureRequest]
 Busy = Callable[[str], str]
@@ -54,10 +54,20 @@ def test_a_signal_ends_the_server_its_worker_and_its_jobs(
 
 
 def test_a_client_can_end_the_server(client: Client, server: Connection, state: Path, eventually: Eventually) -> None:
-    client.shutdown()
     client.wait_until_welcome()
+    client.shutdown()
+    client.poll()
     eventually(lambda: not server.alive)
     assert not (state / "connection.json").exists()
+
+
+def test_a_client_that_looks_seldom_still_hears_of_the_end(
+    client: Client, server: Connection, run_until_busy: Busy, eventually: Eventually
+) -> None:
+    job = run_until_busy("slow")
+    os.kill(server.pid, signal.SIGTERM)
+    time.sleep(0.15)
+    assert [answer for answer in client.poll() if not isinstance(answer, Progress)] == [Cancelled(job)]
 
 
 @pytest.mark.parametrize("prompt", ["slow", "deaf"])

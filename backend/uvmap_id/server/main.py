@@ -31,6 +31,8 @@ WORKER_LOG_NAME = "worker.log"
 # How late a signal or a deadline may be noticed while no message comes.
 _TICK_MS = 250
 _MESSAGES_A_ROUND = 100
+# A client drops what it has not read when its connection ends, and it looks ten times a second.
+_FAREWELL_S = 0.2
 
 _log = logging.getLogger(__name__)
 
@@ -97,7 +99,8 @@ def _serve_alone(options: ServerOptions) -> None:
     except OSError as error:
         raise disk_error(error, options.state) from error
     finally:
-        service.end_all()
+        if service.end_all():
+            time.sleep(_FAREWELL_S)
         supervisor.close()
         router.close()
         context.term()

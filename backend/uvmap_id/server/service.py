@@ -113,10 +113,12 @@ class Service:
             except UVMapError as error:
                 self._end(job, _failed(job, error.failure))
 
-    def end_all(self) -> None:
-        """The server ends: so does each job, and whoever waits for it is told."""
-        for job in self._jobs.open_jobs():
+    def end_all(self) -> bool:
+        """The server ends: so does each job, and whoever waits for it is told. Returns whether there was one."""
+        ended = self._jobs.open_jobs()
+        for job in ended:
             self._end(job, Cancelled(job.id))
+        return bool(ended)
 
     def _answer(self, client: bytes, message: Command, blob: bytes) -> Answer | None:
         match message:

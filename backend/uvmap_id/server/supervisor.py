@@ -86,6 +86,9 @@ class Supervisor:
     def run(self, run: Run) -> None:
         """Have the worker do a job; starts the worker if there is none. Raises `UVMapError` where that fails."""
         self._kill_at = None
+        if self._worker is not None and self._worker.process.poll() is not None:
+            # It died while it had nothing to do. That is no reason for this job to fail.
+            self._bury(self._worker)
         if self._worker is None:
             try:
                 self._worker = self._start()
