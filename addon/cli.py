@@ -17,6 +17,9 @@ from .session import Job
 
 COMMAND = "uvmap_id"
 
+# What registering the command returned, which taking it back needs.
+_handle: Any = None
+
 _SIZE_OF_VIEW = {stage.View.FRONT: (640, 960), stage.View.BACK: (640, 960), stage.View.FACE: (768, 768)}
 
 
@@ -98,18 +101,14 @@ class _Progress:
             self._said = line
 
 
-class _Commands:
-    """The command's registration, kept because taking it back needs what registering returned."""
-
-    handle: Any = None
-
-
 def register() -> None:
     """Make the command known to Blender."""
-    _Commands.handle = bpy.utils.register_cli_command(COMMAND, main)
+    global _handle
+    _handle = bpy.utils.register_cli_command(COMMAND, main)
 
 
 def unregister() -> None:
     """Take the command back."""
-    bpy.utils.unregister_cli_command(_Commands.handle)
-    _Commands.handle = None
+    global _handle
+    bpy.utils.unregister_cli_command(_handle)
+    _handle = None

@@ -13,7 +13,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Protocol
 
-from .link.client import Client
+from .errors import attempt
+from .link.client import Client, error_of
 from .link.connection import Connection
 from .link.messages import (
     Accepted,
@@ -106,7 +107,7 @@ class Session:
 
         Args:
             deliver: Takes a job and the backend's result folder, returns where the maps lie now. What it
-                raises as `UVMapError` makes the job fail.
+                raises makes the job fail.
             launch: Begins to look for, or to start, the backend.
             connect: Makes a client of a connection.
             clock: Seconds that never go backwards.
@@ -254,12 +255,11 @@ class Session:
                 self._end(job, JobState.CANCELLED)
 
     def _finish(self, job: Job, done: Done) -> None:
-        try:
-            job.folder = self._deliver(job, Path(done.folder))
-        except UVMapError as error:
-            self._end(job, JobState.FAILED, error.failure)
+        delivered = attempt(lambda: self._deliver(job, Path(done.folder)))
+        if isinstance(delivered, Failure):
+            self._end(job, JobState.FAILED, delivered)
         else:
-            job.fraction = 1.0
+            job.folder, job.fraction = delivered, 1.0
             self._end(job, JobState.DONE)
 
     def _end(self, job: Job, state: JobState, failure: Failure | None = None) -> None:
@@ -280,7 +280,7 @@ class Session:
 def outcome(job: Job) -> Path:
     """The folder of an ended job's maps. Raises `UVMapError` where there is none."""
     if job.failure is not None:
-        raise UVMapError(ErrorCode(job.failure.code), job.failure.message, job.failure.hint)
+        raise error_of(job.failure)
     if job.folder is None:
         raise UVMapError(ErrorCode.CANCELLED, "The job was cancelled.")
     return job.folder

@@ -143,6 +143,19 @@ def test_body_deleted_meanwhile(character: bpy.types.Scene, module: Module) -> N
     assert names_in_file() == before
 
 
+def test_an_unexpected_error_at_the_end_is_an_answer(
+    character: bpy.types.Scene, backend: Path, portrait: Path, module: Module
+) -> None:
+    launch = module("link.launcher").Launch
+    session = module("session").Session(lambda job, folder: folder / job.no_such_field, lambda: launch([str(backend)]))
+    photo = portrait.read_bytes()
+    request = module("link.messages").TextureRequest(module("link.photo").photo_hash(photo), PROMPT, size=512)
+    job = session.submit(request, photo, character.session_uid, 0)
+    with pytest.raises(module("link.messages").UVMapError, match=r"internal: .*no_such_field"):
+        session.wait(job)
+    assert not session.busy
+
+
 def test_file_opened_meanwhile(character: bpy.types.Scene, module: Module) -> None:
     session = module("runtime").session()
     job = module("operators.generate").submit(character)

@@ -25,7 +25,7 @@ class UVMAP_ID_OT_add_mannequin(ReportingOperator):  # noqa: N801 - Blender's ru
     def act(self, context: bpy.types.Context) -> str:
         """Add it."""
         added = body.add_mannequin(context.scene)
-        settings_of(context.scene).body = added
+        _choose(context, added)
         return f'Added the body "{added.name}".'
 
 
@@ -47,8 +47,17 @@ class UVMAP_ID_OT_import_body(ReportingOperator):  # noqa: N801 - Blender's rule
     def act(self, context: bpy.types.Context) -> str:
         """Import it."""
         imported = body.import_obj(path_of(self.filepath))
-        settings_of(context.scene).body = imported
+        _choose(context, imported)
         return f'Imported the body "{imported.name}".'
+
+
+def _choose(context: bpy.types.Context, chosen: bpy.types.Object) -> None:
+    """Make a body the character's, and the selected object as Blender's own additions are."""
+    settings_of(context.scene).body = chosen
+    for selected in context.selected_objects:
+        selected.select_set(False)
+    chosen.select_set(True)
+    context.view_layer.objects.active = chosen
 
 
 CLASSES = (UVMAP_ID_OT_add_mannequin, UVMAP_ID_OT_import_body)

@@ -17,7 +17,8 @@ class UVMAP_ID_OT_generate(ReportingOperator):  # noqa: N801 - Blender's rule fo
 
     bl_idname = "uvmap_id.generate"
     bl_label = "Generate Texture"
-    bl_options = {"REGISTER", "UNDO"}  # noqa: RUF012 - Blender's own form.
+    # The step to undo is the material's, which comes later.
+    bl_options = {"REGISTER"}  # noqa: RUF012 - Blender's own form.
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
