@@ -29,6 +29,7 @@ from uvmap_id.link.messages import (
     TextureRequest,
     UVMapError,
 )
+from uvmap_id.link.process import process_start
 
 Ask = Callable[..., TextureRequest]
 Eventually = Callable[..., None]
@@ -206,7 +207,10 @@ def test_a_worker_killed_while_idle_harms_no_job(
 ) -> None:
     for _ in range(5):
         client.wait(client.submit(ask("shirt"), photo), timeout_s=20)
-        worker_of(server).kill()
+        worker = worker_of(server)
+        worker.kill()
+        while process_start(worker.pid) is not None:
+            time.sleep(0)
 
 
 def test_a_killed_server_is_noticed(

@@ -84,7 +84,7 @@ class Service:
         job = self._current
         if isinstance(word, WorkerDied):
             if job is not None:
-                self._end(job, _failed(job, word.failure))
+                self._mourn(job, word)
             return
         if job is None or word.job != job.id:
             _log.warning("the worker speaks of job %s, which it doesn't have", word.job)
@@ -107,11 +107,7 @@ class Service:
             if job is None:
                 return
             self._current = job
-            try:
-                folder = self._results.begin(job.id)
-                self._supervisor.run(Run(job.id, job.request, str(self._photos.path(job.id)), str(folder)))
-            except UVMapError as error:
-                self._end(job, _failed(job, error.failure))
+            self._run(job)
 
     def end_all(self) -> bool:
         """The server ends: so does each job, and whoever waits for it is told. Returns whether there was one."""
@@ -119,6 +115,21 @@ class Service:
         for job in ended:
             self._end(job, Cancelled(job.id))
         return bool(ended)
+
+    def _run(self, job: Job) -> None:
+        try:
+            folder = self._results.begin(job.id)
+            self._supervisor.run(Run(job.id, job.request, str(self._photos.path(job.id)), str(folder)))
+        except UVMapError as error:
+            self._end(job, _failed(job, error.failure))
+
+    def _mourn(self, job: Job, death: WorkerDied) -> None:
+        """A worker that died idle, just as it was given its next job, is no reason for that job to fail."""
+        began = isinstance(job.event, Progress)
+        if began or death.runs == 1 or job.state is not JobState.RUNNING:
+            self._end(job, _failed(job, death.failure))
+        else:
+            self._run(job)
 
     def _answer(self, client: bytes, message: Command, blob: bytes) -> Answer | None:
         match message:

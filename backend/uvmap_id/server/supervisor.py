@@ -35,9 +35,15 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class WorkerDied:
-    """The worker is gone, and with it whatever it was doing."""
+    """The worker is gone, and with it whatever it was doing.
+
+    Attributes:
+        failure: How it ended.
+        runs: How many jobs it was given, the last one included.
+    """
 
     failure: Failure
+    runs: int
 
 
 @dataclass(slots=True)
@@ -46,6 +52,7 @@ class _Worker:
     reader: threading.Thread
     number: int
     log_start: int
+    runs: int = 0
     verdict: Failure | None = None
 
 
@@ -86,9 +93,6 @@ class Supervisor:
     def run(self, run: Run) -> None:
         """Have the worker do a job; starts the worker if there is none. Raises `UVMapError` where that fails."""
         self._kill_at = None
-        if self._worker is not None and self._worker.process.poll() is not None:
-            # It died while it had nothing to do. That is no reason for this job to fail.
-            self._bury(self._worker)
         if self._worker is None:
             try:
                 self._worker = self._start()
@@ -96,6 +100,7 @@ class Supervisor:
                 raise UVMapError(
                     ErrorCode.WORKER_DIED, f"The worker can't be started: {error}.", "Run: uvmap-id doctor"
                 ) from error
+        self._worker.runs += 1
         self._say(run)
 
     def stop(self, job: str) -> None:
@@ -192,7 +197,8 @@ class Supervisor:
         with contextlib.suppress(OSError):
             _pipe(worker.process.stdin).close()
         _log.warning("the worker ended with code %d", code)
-        return WorkerDied(worker.verdict or death_in_words(code, self.log, worker.log_start))
+        failure = worker.verdict or death_in_words(code, self.log, worker.log_start)
+        return WorkerDied(failure, worker.runs)
 
 
 def death_in_words(code: int, log: Path, log_start: int) -> Failure:
