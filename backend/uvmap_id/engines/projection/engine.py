@@ -10,7 +10,7 @@ from uvmap_id.atlas.layout import Atlas, pad
 from uvmap_id.engines.base import Report, TextureSet
 from uvmap_id.engines.projection.canvas import Canvas
 from uvmap_id.engines.projection.colour import from_lab, linear, to_lab
-from uvmap_id.engines.projection.hair import hair_colour, paint_hair
+from uvmap_id.engines.projection.hair import hair_colour, has_fringe, paint_hair
 from uvmap_id.engines.projection.skin import paint_face, paint_skin
 from uvmap_id.engines.projection.tailor import dress
 from uvmap_id.engines.projection.tone import evened, exposed, exposure, skin_tone
@@ -71,8 +71,8 @@ class ProjectionEngine:
         own_hair = _in_light(hair_colour(image, face, person, photographed), light)
         hair = _chosen_hair(own_hair, outfit)
         if hair is not None:
-            paint_hair(canvas, hair)
-        paint_face(canvas, evened(warped, tone, own_hair), tone)
+            paint_hair(canvas, hair, has_fringe(warped, tone, own_hair))
+        paint_face(canvas, evened(warped, tone, own_hair), tone, own_hair)
         for number, garment in enumerate(outfit.garments):
             report(f"Dressing: {garment.name}", 0.55 + 0.3 * number / len(outfit.garments))
             dress(canvas, garment)

@@ -9,6 +9,7 @@ from uvmap_id.atlas.layout import uv_grid
 from uvmap_id.engines.projection.canvas import Canvas
 from uvmap_id.engines.projection.colour import from_lab, smoothstep, to_lab, to_linear
 from uvmap_id.engines.projection.tone import skin_likeness
+from uvmap_id.engines.projection.warp import WarpedFace
 from uvmap_id.faces.landmarks import FaceLandmarks
 
 # The hairline from the forehead past the ear to the nape, in the T-pose: y (front to back) and z, metres.
@@ -18,6 +19,9 @@ _HAIRLINE_Z = (0.516, 0.508, 0.486, 0.452, 0.428, 0.425, 0.395, 0.345, 0.332)
 _EARS = ((0.130, 0.780), (0.469, 0.780))
 _EAR_AXES = (0.029, 0.053)
 _FEWEST_PIXELS = 60
+# The strip of the forehead that shows whether hair hangs into it: u0, u1, v0, v1; and how far it lowers the hairline.
+_FOREHEAD = (0.245, 0.355, 0.862, 0.885)
+_FRINGE_DROP = 0.022
 _HAIR_ROUGHNESS = 0.42
 
 
@@ -53,17 +57,29 @@ def ears(size: int) -> NDArray[np.float32]:
     return smoothstep(1.05, 0.9, distance)
 
 
-def scalp(canvas: Canvas) -> NDArray[np.float32]:
-    """(S, S) 1 where hair grows, with a hairline that is not drawn with a ruler."""
+def has_fringe(face: WarpedFace, tone: NDArray[np.float32], hair: NDArray[np.float32] | None) -> bool:
+    """True where hair of the photo hangs into the forehead."""
+    if hair is None:
+        return False
+    left, right, bottom, top = (round(value * face.colour.shape[0]) for value in _FOREHEAD)
+    size = face.colour.shape[0]
+    strip = face.colour[size - top : size - bottom, left:right]
+    return bool(np.median(skin_likeness(strip, tone, hair)) < 0.5)
+
+
+def scalp(canvas: Canvas, fringe: bool) -> NDArray[np.float32]:
+    """(S, S) 1 where hair grows, with a hairline that is not drawn with a ruler; lower in front under a fringe."""
     position = canvas.position
     line = np.interp(position[..., 1], _HAIRLINE_Y, _HAIRLINE_Z)
+    if fringe:
+        line = line - _FRINGE_DROP * smoothstep(-0.05, -0.075, position[..., 1])
     ragged = 0.003 * canvas.noise(0.02) + 0.0015 * canvas.grain(0.8, 4)
     return smoothstep(-0.006, 0.006, position[..., 2] - line + ragged) * (1 - ears(canvas.size))
 
 
-def paint_hair(canvas: Canvas, lab: NDArray[np.float32]) -> None:
+def paint_hair(canvas: Canvas, lab: NDArray[np.float32], fringe: bool) -> None:
     """Cover the scalp with strands of a colour given in Lab."""
-    cover = scalp(canvas)
+    cover = scalp(canvas, fringe)
     strands = 0.6 * canvas.grain(0.7, 9) + 0.4 * canvas.grain(2.0, 24)
     colour = from_lab(lab) * np.exp(0.28 * strands)[..., None]
     canvas.paint(cover, colour.astype(np.float32), _HAIR_ROUGHNESS, 0.6 + 0.25 * strands)

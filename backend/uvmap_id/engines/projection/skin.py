@@ -28,12 +28,17 @@ def paint_skin(canvas: Canvas, tone: NDArray[np.float32]) -> None:
     canvas.paint(whole, from_lab(lab), _ROUGHNESS, 0.05 * canvas.grain(0.7, 0.7))
 
 
-def paint_face(canvas: Canvas, face: WarpedFace, tone: NDArray[np.float32]) -> None:
-    """Lay the photo's face on the skin; near its outline only what is skin or hair above the forehead is kept."""
-    likeness = skin_likeness(face.colour, tone)
+def paint_face(
+    canvas: Canvas, face: WarpedFace, tone: NDArray[np.float32], hair: NDArray[np.float32] | None
+) -> None:
+    """Lay the photo's face on the skin. Near its outline and on the temples only skin is kept, so that hair, a
+    collar or the background beside the face leave no patch; above the forehead hair is welcome.
+    """
+    likeness = skin_likeness(face.colour, tone, hair)
     soft = cv2.GaussianBlur(likeness, (0, 0), canvas.size / 512)
     upper = smoothstep(0.43, 0.475, canvas.position[..., 2])
-    kept = np.maximum(np.maximum(soft, upper), face.inside)
+    middle = face.inside * (1 - face.aside)
+    kept = np.maximum(np.maximum(soft, upper), middle)
     luminance = face.colour @ np.array([0.2126, 0.7152, 0.0722], np.float32)
     fine = np.sqrt(luminance) - cv2.GaussianBlur(np.sqrt(luminance), (0, 0), canvas.size / 340)
     canvas.paint(face.cover * kept, face.colour, _ROUGHNESS, 2.0 * fine)

@@ -26,7 +26,7 @@ def dress(canvas: Canvas, garment: Garment) -> None:
     folds = canvas.noise(0.16)
     tint = np.exp(garment.fabric.mottle * fade + 0.03 * folds)
     lines = _lines(canvas, garment, depth)
-    tint *= 1 - 0.28 * lines
+    tint *= 1 - 0.2 * lines
     colour = linear(garment.colour) * tint[..., None]
     # Cloth ends a little above the skin, so its hem throws light.
     relief = _THICKNESS * smoothstep(0, 2 * edge, depth) + garment.fabric.weave * weave + 0.5 * folds - 0.5 * lines

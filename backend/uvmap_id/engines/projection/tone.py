@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -38,7 +40,7 @@ def exposure(tone: NDArray[np.float32]) -> float:
 
 def exposed(face: WarpedFace, factor: float) -> WarpedFace:
     """The face in more or less light."""
-    return WarpedFace(face.colour * np.float32(factor), face.cover, face.inside)
+    return dataclasses.replace(face, colour=face.colour * np.float32(factor))
 
 
 def _around(colour: NDArray[np.float32], uv: NDArray[np.float32], size: int) -> NDArray[np.float32]:
@@ -88,9 +90,10 @@ def evened(face: WarpedFace, tone: NDArray[np.float32], hair: NDArray[np.float32
     slow = cv2.GaussianBlur(small * weight[..., None], (0, 0), sigma) / np.maximum(total, 1e-4)[..., None]
     trust = smoothstep(0.02, 0.15, total)[..., None]
     shift = cv2.resize((tone - slow) * trust, colour.shape[1::-1], interpolation=cv2.INTER_LINEAR)
-    # Hair that falls into the face keeps its own colour.
-    shift *= cv2.GaussianBlur(skin_likeness(colour, tone, hair), (0, 0), size / 340)[..., None]
+    # Hair that falls into the face, the whites of the eyes and the teeth keep their own colour.
+    skin = cv2.GaussianBlur(skin_likeness(colour, tone, hair), (0, 0), size / 340) * (1 - face.features[region])
+    shift *= skin[..., None]
     amount = 1 - inside * (1 - _EVEN_INSIDE)
     corrected = face.colour.copy()
     corrected[region] = from_lab(lab + shift * amount[..., None])
-    return WarpedFace(corrected, face.cover, face.inside)
+    return dataclasses.replace(face, colour=corrected)

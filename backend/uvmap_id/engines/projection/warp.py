@@ -36,6 +36,12 @@ _MOUTH_REACH = 0.055  # Atlas units around the mouth in which landmarks follow i
 _EXPRESSION = 0.6  # How far the mouth keeps the photo's shape instead of taking SMPL's.
 _MESH_COUNT = 468  # The irises are left out, so that the eyes look where they look in the photo.
 
+_FEATURES = (
+    (33, 7, 163, 144, 145, 153, 154, 155, 133, 173, 157, 158, 159, 160, 161, 246),  # right eye
+    (263, 249, 390, 373, 374, 380, 381, 382, 362, 398, 384, 385, 386, 387, 388, 466),  # left eye
+    (61, *_OUTER_UPPER, 291, *reversed(_OUTER_LOWER)),  # mouth
+)
+
 # The part of the atlas that the face can reach: u0, u1, v0, v1.
 REGION = (0.10, 0.50, 0.62, 0.985)
 _GRID = 384
@@ -44,6 +50,7 @@ _UPPER = 0.80  # Above this v the outline borders on hair, below on skin.
 # Where hair of the photo is kept beyond the outline: it fades out before the island's edge and towards the temples.
 _FRINGE_TOP = (0.932, 0.885)
 _FRINGE_SIDE = (0.165, 0.13)
+_ASIDE = (0.07, 0.10)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,11 +61,15 @@ class WarpedFace:
         colour: (S, S, 3) float32 linear; black where `cover` is 0.
         cover: (S, S) float32, how much of the photo is to be used.
         inside: (S, S) float32, 0 on the face's outline and outside, 1 well inside.
+        features: (S, S) float32, 1 on the eyes and the mouth, which are no skin.
+        aside: (S, S) float32, 1 on the temples and the outer cheeks, 0 in the middle of the face.
     """
 
     colour: NDArray[np.float32]
     cover: NDArray[np.float32]
     inside: NDArray[np.float32]
+    features: NDArray[np.float32]
+    aside: NDArray[np.float32]
 
 
 def warp_face(
@@ -73,7 +84,8 @@ def warp_face(
         atlas: The layout.
         size: Texels on a side of the result.
     """
-    mapping, covered = _mapping(face, atlas)
+    wanted = _wanted_landmarks(face, atlas)
+    mapping, covered = _mapping(face, wanted)
     scale = _reduction(face, atlas, size)
     rows, columns = region_slices(size)
     shape = (columns.stop - columns.start, rows.stop - rows.start)
@@ -84,7 +96,8 @@ def warp_face(
     fringe = _fringe(atlas, shape) * smoothstep(0.6, 0.95, shown)
     reached = cv2.resize(covered, shape, interpolation=cv2.INTER_LINEAR)
     cover = reached * np.maximum(inside, fringe)
-    return WarpedFace(_placed(to_linear(seen), size), _placed(cover, size), _placed(inside, size))
+    parts = (to_linear(seen), cover, inside, _features(wanted, shape), _aside(atlas, shape))
+    return WarpedFace(*(_placed(part, size) for part in parts))
 
 
 def region_slices(size: int) -> tuple[slice, slice]:
@@ -99,11 +112,18 @@ def _placed(part: NDArray[np.float32], size: int) -> NDArray[np.float32]:
     return whole
 
 
-def _mapping(face: FaceLandmarks, atlas: Atlas) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def _wanted_landmarks(face: FaceLandmarks, atlas: Atlas) -> NDArray[np.float64]:
+    """(468, 2) UVs to which this face's landmarks go: the atlas's own, but for the mouth's expression."""
+    photo = face.points[:_MESH_COUNT, :2].astype(np.float64)
+    neutral = atlas.landmarks[:_MESH_COUNT].astype(np.float64)
+    return _opened_lips(photo, _with_expression(photo, neutral))
+
+
+def _mapping(
+    face: FaceLandmarks, atlas_points: NDArray[np.float64]
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """On a coarse grid over the region: where in the photo each texel comes from, and whether any landmark says so."""
     photo_points = face.points[:_MESH_COUNT, :2].astype(np.float64)
-    neutral = atlas.landmarks[:_MESH_COUNT].astype(np.float64)
-    atlas_points = _opened_lips(photo_points, _with_expression(photo_points, neutral))
     kept = np.setdiff1d(np.arange(_MESH_COUNT), _INSIDE_LIPS)
     rings = [(photo_points[kept], atlas_points[kept])]
     rings += [
@@ -187,18 +207,42 @@ def _reduced(image: NDArray, scale: float) -> NDArray:
 
 def _outline_depth(atlas: Atlas, shape: tuple[int, int]) -> NDArray[np.float32]:
     """(h, w) distance in atlas units from the face's outline, positive inside, over the region."""
-    left, right, bottom, top = REGION
-    outline = atlas.landmarks[list(FACE_OVAL)]
-    pixels = (outline - [left, top]) / [right - left, bottom - top] * _GRID
-    filled = cv2.fillPoly(np.zeros((_GRID, _GRID), np.uint8), [np.round(pixels * 16).astype(np.int32)], 1, shift=4)
+    filled = _filled([atlas.landmarks[list(FACE_OVAL)]])
     reach = cv2.distanceTransform(filled, cv2.DIST_L2, 5) - cv2.distanceTransform(1 - filled, cv2.DIST_L2, 5)
-    depth = cv2.GaussianBlur(reach * ((right - left) / _GRID), (0, 0), 2)
+    depth = cv2.GaussianBlur(reach * ((REGION[1] - REGION[0]) / _GRID), (0, 0), 2)
     return cv2.resize(depth, shape, interpolation=cv2.INTER_LINEAR)
+
+
+def _features(landmarks: NDArray[np.float64], shape: tuple[int, int]) -> NDArray[np.float32]:
+    """(h, w) 1 on the eyes and the mouth, with a soft edge."""
+    filled = _filled([landmarks[list(outline)] for outline in _FEATURES]).astype(np.float32)
+    return cv2.resize(cv2.GaussianBlur(filled, (0, 0), 2.5), shape, interpolation=cv2.INTER_LINEAR)
+
+
+def _filled(outlines: list[NDArray[np.floating]]) -> NDArray[np.uint8]:
+    """(_GRID, _GRID) 1 inside the polygons, given in UVs, over the region."""
+    left, right, bottom, top = REGION
+    filled = np.zeros((_GRID, _GRID), np.uint8)
+    for outline in outlines:
+        pixels = (outline - [left, top]) / [right - left, bottom - top] * _GRID
+        cv2.fillPoly(filled, [np.round(pixels * 16).astype(np.int32)], 1, shift=4)
+    return filled
 
 
 def _fringe(atlas: Atlas, shape: tuple[int, int]) -> NDArray[np.float32]:
     """(h, w) 1 over the forehead, where hair may hang into the face and on over the hairline."""
+    across, height = _coordinates(atlas, shape)
+    return smoothstep(*_FRINGE_TOP, height) * smoothstep(_UPPER, _UPPER + 0.06, height) * smoothstep(*_FRINGE_SIDE, across)
+
+
+def _aside(atlas: Atlas, shape: tuple[int, int]) -> NDArray[np.float32]:
+    """(h, w) 1 on the temples and the outer cheeks."""
+    across, height = _coordinates(atlas, shape)
+    return smoothstep(*_ASIDE, across) * smoothstep(_UPPER + 0.075, _UPPER + 0.045, height)
+
+
+def _coordinates(atlas: Atlas, shape: tuple[int, int]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Over the region: distance from the middle of the face in u, (1, w), and v, (h, 1)."""
     left, right, bottom, top = REGION
     across = np.abs(np.linspace(left, right, shape[0], dtype=np.float32)[None, :] - atlas.landmarks[_BRIDGE, 0])
-    height = np.linspace(top, bottom, shape[1], dtype=np.float32)[:, None]
-    return smoothstep(*_FRINGE_TOP, height) * smoothstep(_UPPER, _UPPER + 0.06, height) * smoothstep(*_FRINGE_SIDE, across)
+    return across, np.linspace(top, bottom, shape[1], dtype=np.float32)[:, None]

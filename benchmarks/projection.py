@@ -1,0 +1,77 @@
+"""How long the projection engine takes from a photo's bytes to three encoded PNGs, and how much memory.
+
+    python benchmarks/projection.py [--sizes 512 1024 2048 4096] [--rounds 5]
+
+Prints the median of the warm rounds, their spread, and the peak memory of the process after each size.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import io
+import platform
+import statistics
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import psutil
+import skimage.data
+from PIL import Image
+
+from uvmap_id.engines.projection.engine import ProjectionEngine
+from uvmap_id.link.messages import TextureRequest
+from uvmap_id.manifest import write_texture_set
+
+PROMPT = "wearing white shirt, blue jeans"
+
+
+def portrait() -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(skimage.data.astronaut()).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def peak_memory_mb() -> float:
+    if sys.platform == "win32":
+        return psutil.Process().memory_info().peak_wset / 1e6
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / 1e6 if sys.platform == "darwin" else peak / 1e3
+
+
+def one_round(engine: ProjectionEngine, photo: bytes, size: int) -> float:
+    request = TextureRequest(hashlib.sha256(photo).hexdigest(), PROMPT, size=size)
+    with tempfile.TemporaryDirectory() as folder:
+        start = time.perf_counter()
+        textures = engine.generate(request, photo, lambda stage, fraction: None)
+        write_texture_set(Path(folder), request, engine, textures)
+        return time.perf_counter() - start
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--sizes", type=int, nargs="+", default=[512, 1024, 2048, 4096])
+    parser.add_argument("--rounds", type=int, default=5)
+    options = parser.parse_args()
+    photo = portrait()
+    start = time.perf_counter()
+    engine = ProjectionEngine()
+    print(f"{platform.machine()}, {psutil.cpu_count()} cores; engine ready in {time.perf_counter() - start:.2f} s")
+    print("| size | median s | fastest | slowest | first | peak memory MB |")
+    print("|---|---|---|---|---|---|")
+    for size in options.sizes:
+        first = one_round(engine, photo, size)
+        times = [one_round(engine, photo, size) for _ in range(options.rounds)]
+        print(
+            f"| {size} | {statistics.median(times):.2f} | {min(times):.2f} | {max(times):.2f} | {first:.2f} "
+            f"| {peak_memory_mb():.0f} |",
+            flush=True,
+        )
+
+
+if __name__ == "__main__":
+    main()
