@@ -98,9 +98,7 @@ def lint(session: nox.Session) -> None:
     session.run(program(folder, "ruff"), "format", "--check", ".", external=True)
     # The add-on's link is a copy that its build makes; its types are checked against that copy.
     session.run(program(folder, "python"), "build_addon.py", "--link-only", external=True)
-    session.run(
-        program(folder, "pyright"), "--pythonpath", program(folder, "python"), external=True, env={"CI": "1"}
-    )
+    session.run(program(folder, "pyright"), "--pythonpath", program(folder, "python"), external=True, env={"CI": "1"})
 
 
 @nox.session(python=False)

@@ -43,11 +43,15 @@ def peak_memory_mb() -> float:
     return peak / 1e6 if sys.platform == "darwin" else peak / 1e3
 
 
+def unheard(stage: str, fraction: float) -> None:
+    del stage, fraction
+
+
 def one_round(engine: ProjectionEngine, photo: bytes, size: int) -> float:
     request = TextureRequest(hashlib.sha256(photo).hexdigest(), PROMPT, size=size)
     with tempfile.TemporaryDirectory() as folder:
         start = time.perf_counter()
-        textures = engine.generate(request, photo, lambda stage, fraction: None)
+        textures = engine.generate(request, photo, unheard)
         write_texture_set(Path(folder), request, engine, textures)
         return time.perf_counter() - start
 

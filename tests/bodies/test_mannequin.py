@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from scipy.spatial import cKDTree
+from scipy.spatial import cKDTree  # pyright: ignore[reportAttributeAccessIssue]
 from shared_data import shared
 
 from uvmap_id.atlas.layout import Atlas
@@ -60,7 +60,7 @@ def test_its_features_carry_the_atlas_landmarks(mannequin: dict[str, NDArray]) -
         positions = landmark_positions(vertices, triangles, finder)
     camera = head_camera(vertices, 0)
     raster = camera.draw(vertices, triangles)
-    pixels = ((camera.turn(positions - camera.centre)[:, [0, 2]] * [1, -1] / camera.extent * 0.5 + 0.5) * camera.size)
+    pixels = (camera.turn(positions - camera.centre)[:, [0, 2]] * [1, -1] / camera.extent * 0.5 + 0.5) * camera.size
     columns, rows = np.floor(pixels).astype(int).T
     seen = raster.interpolate(corners)[rows, columns]
     landmarks = Atlas.load().landmarks

@@ -44,7 +44,9 @@ def test_faces_without_uvs(tmp_path: Path, faces: str) -> None:
     assert error_of(path) == ErrorCode.BODY_WITHOUT_UVS
 
 
-@pytest.mark.parametrize("content", [b"", b"\x00\xff\xfe", b"hello", SQUARE.encode(), SQUARE.encode() + b"f 1/1 2/2 9/9"])
+@pytest.mark.parametrize(
+    "content", [b"", b"\x00\xff\xfe", b"hello", SQUARE.encode(), SQUARE.encode() + b"f 1/1 2/2 9/9"]
+)
 def test_no_body(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "rubbish.obj"
     path.write_bytes(content)

@@ -148,7 +148,9 @@ def test_normals_are_unit_vectors_that_face_outwards(textures: TextureSet) -> No
 
 
 def test_cloth_is_rougher_than_skin(textures: TextureSet) -> None:
-    assert textures.roughness[int(0.65 * 1024), int(0.25 * 1024)] > textures.roughness[int(0.255 * 1024), int(0.23 * 1024)]
+    assert (
+        textures.roughness[int(0.65 * 1024), int(0.25 * 1024)] > textures.roughness[int(0.255 * 1024), int(0.23 * 1024)]
+    )
 
 
 def test_the_same_request_gives_the_same_bytes(generate: Generate) -> None:

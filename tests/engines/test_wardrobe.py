@@ -50,7 +50,9 @@ def test_a_fabric_and_sleeves_can_be_named() -> None:
 
 
 def test_shades_make_a_colour_lighter_or_darker() -> None:
-    dark, plain, light = (sum(worn(read_prompt(f"{shade} green shirt"), "shirt").colour) for shade in ("dark", "", "light"))
+    dark, plain, light = (
+        sum(worn(read_prompt(f"{shade} green shirt"), "shirt").colour) for shade in ("dark", "", "light")
+    )
     assert dark < plain < light
 
 
@@ -88,7 +90,9 @@ def test_no_prompt_crashes(prompt: str) -> None:
         assert all(0 <= channel <= 255 for channel in garment.colour)
 
 
-words = st.sampled_from("dark light blue white leather denim long-sleeved shirt jeans hat bald blonde hair and , with".split())
+words = st.sampled_from(
+    "dark light blue white leather denim long-sleeved shirt jeans hat bald blonde hair and , with".split()
+)
 
 
 @given(st.lists(words, max_size=12).map(" ".join))

@@ -5,7 +5,6 @@ Measured once by `uvmap_id.bodies.bake` and stored as pictures in `data/`, so th
 
 from __future__ import annotations
 
-import functools
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -14,11 +13,13 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from uvmap_id.pictures import Floats, Number, decode_png, resize
+
 # Positions are stored as 16-bit integers over this range, in metres: 0.05 mm a step.
 POSITION_LOW, POSITION_HIGH = -1.6, 1.6
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Atlas:
     """SMPL's UV layout, at any size.
 
@@ -36,29 +37,24 @@ class Atlas:
     def load(cls, folder: Path | None = None) -> Atlas:
         """Read the measured atlas, by default the one that comes with the package."""
         place = folder or resources.files("uvmap_id.atlas") / "data"
-        encoded = _read_picture((place / "position.png").read_bytes())
-        position = encoded[..., ::-1].astype(np.float32) / 65535 * (POSITION_HIGH - POSITION_LOW) + POSITION_LOW
-        mask = _read_picture((place / "mask.png").read_bytes())
+        encoded = decode_png((place / "position.png").read_bytes())
+        position = encoded.astype(np.float32) / 65535 * (POSITION_HIGH - POSITION_LOW) + POSITION_LOW
+        mask = decode_png((place / "mask.png").read_bytes())
         with (place / "landmarks.npy").open("rb") as file:
             landmarks = np.load(file, allow_pickle=False)
-        return cls(position, mask, landmarks)
+        return cls(position.astype(np.float32), mask, landmarks)
 
-    @functools.lru_cache(maxsize=2)  # noqa: B019 - an engine holds one atlas for its whole life
     def position(self, size: int) -> NDArray[np.float32]:
         """(size, size, 3) metres, continued beyond the islands' edges."""
-        return cv2.resize(self.stored_position, (size, size), interpolation=cv2.INTER_LINEAR)
+        return resize(self.stored_position, (size, size))
 
-    @functools.lru_cache(maxsize=2)  # noqa: B019
     def mask(self, size: int) -> NDArray[np.bool_]:
         """(size, size), true where a texel is used."""
-        return cv2.resize(self.stored_mask, (size, size), interpolation=cv2.INTER_LINEAR) > 127
-
-    def __hash__(self) -> int:
-        return id(self)
+        return resize(self.stored_mask, (size, size)) > 127
 
 
-def uv_grid(size: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """u as a (1, size) row and v as a (size, 1) column, at the texels' centres; v is 1 at the top."""
+def uv_grid(size: int) -> tuple[Floats, Floats]:
+    """`u` as a (1, size) row and v as a (size, 1) column, at the texels' centres; v is 1 at the top."""
     centres = (np.arange(size, dtype=np.float32) + 0.5) / size
     return centres[None, :], 1 - centres[:, None]
 
@@ -73,21 +69,15 @@ def pad(image: NDArray[np.uint8], used: NDArray[np.bool_]) -> NDArray[np.uint8]:
     return spread(image, used, reach=max(4, image.shape[0] // 128))
 
 
-def spread(image: NDArray[np.generic], used: NDArray[np.bool_], reach: float = np.inf) -> NDArray:
+def spread(image: NDArray[Number], used: NDArray[np.bool_], reach: float = np.inf) -> NDArray[Number]:
     """Give every unused texel within `reach` the value of the used texel nearest to it."""
-    distance, label = cv2.distanceTransformWithLabels(
+    found = cv2.distanceTransformWithLabels(
         (~used).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5, labelType=cv2.DIST_LABEL_PIXEL
     )
+    distance, label = np.asarray(found[0], np.float32), np.asarray(found[1], np.int64)
     source = np.zeros(label.max() + 1, np.int64)
     source[label[used]] = np.flatnonzero(used)
     wanted = ~used & (distance <= reach)
     flat = image.reshape(used.size, -1).copy()
     flat[wanted.ravel()] = flat[source[label[wanted]]]
     return flat.reshape(image.shape)
-
-
-def _read_picture(content: bytes) -> NDArray:
-    picture = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
-    if picture is None:
-        raise ValueError("A picture of the atlas is damaged; install the package again.")
-    return picture

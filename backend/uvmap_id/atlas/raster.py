@@ -54,7 +54,7 @@ def rasterize(
     order = np.arange(len(corners)) if depth is None else np.argsort(-depth.mean(axis=1), kind="stable")
     fixed = np.ascontiguousarray(np.round((corners - 0.5) * (1 << _SHIFT)), dtype=np.int32)
     for triangle in order:
-        cv2.fillConvexPoly(index, fixed[triangle], int(triangle), cv2.LINE_8, _SHIFT)
+        cv2.fillConvexPoly(index, fixed[triangle], (int(triangle),), cv2.LINE_8, _SHIFT)
     return Raster(index, _barycentric(index, np.asarray(corners, np.float64)))
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from uvmap_id.atlas.raster import Raster, rasterize
+from uvmap_id.pictures import sample
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,15 +37,14 @@ class Camera:
         """Room to camera directions: x right, y away from the eye, z up."""
         angle = np.radians(self.yaw)
         cosine, sine = np.cos(angle), np.sin(angle)
-        return vectors @ np.array([[cosine, -sine, 0], [sine, cosine, 0], [0, 0, 1]]).T
+        rotation = np.array([[cosine, -sine, 0], [sine, cosine, 0], [0, 0, 1]])
+        return np.asarray(vectors, np.float64) @ rotation.T
 
 
 def lookup(texture: NDArray[np.uint8], uvs: NDArray[np.floating]) -> NDArray[np.uint8]:
     """Colours of a texture, (S, S, C), at (H, W, 2) UVs with the origin bottom left, bilinear."""
     size = texture.shape[0]
-    columns = (uvs[..., 0] * size - 0.5).astype(np.float32)
-    rows = ((1 - uvs[..., 1]) * size - 0.5).astype(np.float32)
-    return cv2.remap(texture, columns, rows, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE).astype(np.uint8)
+    return sample(texture, uvs * np.array([1, -1]) * size + np.array([0, size]))
 
 
 def shade(vertices: NDArray[np.floating], triangles: NDArray[np.integer], camera: Camera) -> NDArray[np.float32]:

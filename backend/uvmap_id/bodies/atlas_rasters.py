@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -15,6 +14,7 @@ from uvmap_id.bodies.calibrate import z_up
 from uvmap_id.bodies.obj import TexturedMesh
 from uvmap_id.bodies.source import triangulated
 from uvmap_id.bodies.surface import closest
+from uvmap_id.pictures import encode_png
 
 _POSITION_SIZE = 512
 _MASK_SIZE = 2048
@@ -25,9 +25,8 @@ def write_atlas(baked: Baked, template: TexturedMesh, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     steps = (_positions(baked, template) - POSITION_LOW) / (POSITION_HIGH - POSITION_LOW) * 65535
     encoded = np.clip(np.round(steps), 0, 65535).astype(np.uint16)
-    # OpenCV stores blue first.
-    cv2.imwrite(str(folder / "position.png"), encoded[..., ::-1], [cv2.IMWRITE_PNG_COMPRESSION, 9])
-    cv2.imwrite(str(folder / "mask.png"), _mask(template), [cv2.IMWRITE_PNG_BILEVEL, 1])
+    (folder / "position.png").write_bytes(encode_png(encoded))
+    (folder / "mask.png").write_bytes(encode_png(_mask(template), bilevel=True))
     np.save(folder / "landmarks.npy", baked.landmarks)
 
 

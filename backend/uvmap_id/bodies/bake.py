@@ -4,6 +4,9 @@ Needs the `dev` extra, SMPL's UV template (`smpl_uv.obj`, CC BY 4.0) and a few t
 The same inputs give the same bytes.
 """
 
+# anny, torch and trimesh come with the `dev` extra only.
+# pyright: reportMissingImports=false
+
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -13,16 +16,16 @@ import numpy as np
 import trimesh
 from numpy.typing import NDArray
 from PIL import Image
-from scipy.spatial import cKDTree
+from scipy.spatial import cKDTree  # pyright: ignore[reportAttributeAccessIssue]
 
 from uvmap_id.bodies.calibrate import landmark_uvs, z_up
 from uvmap_id.bodies.fit import Landmarks, fit, vertex_normals
+from uvmap_id.bodies.head import landmark_positions
 from uvmap_id.bodies.obj import TexturedMesh, read_obj
 from uvmap_id.bodies.source import CAVITY_PARTS, EYE_PARTS, OUTER_PARTS, Source, triangulated
-from uvmap_id.bodies.head import landmark_positions
 from uvmap_id.bodies.surface import closest
 from uvmap_id.bodies.uv_transfer import Atlas, frontal_patch, transfer
-from uvmap_id.faces.landmarks import FaceFinder
+from uvmap_id.faces.landmarks import MESH_LANDMARK_COUNT, FaceFinder
 
 _SAMPLES = 40_000
 # Stiffness, landmark weight, normal weight and rounds of each stage of Amberg et al. 2007, from stiff to soft.
@@ -84,15 +87,13 @@ def write_mannequin(baked: Baked, path: Path) -> None:
         np.savez_compressed(file, vertices=baked.vertices, faces=baked.faces, uvs=baked.uvs)
 
 
-def _face_marks(
-    source: Source, mesh: TexturedMesh, landmarks: NDArray[np.float32], finder: FaceFinder
-) -> Landmarks:
+def _face_marks(source: Source, mesh: TexturedMesh, landmarks: NDArray[np.float32], finder: FaceFinder) -> Landmarks:
     """Landmarks of the free body's face, and where SMPL's surface has them."""
     quads = source.quads[source.parts(*OUTER_PARTS)]
     triangles = triangulated(quads)
     seen = landmark_positions(source.rest, triangulated(source.quads), finder, _eye_colours(source))
-    on_face = np.isfinite(seen).all(axis=1)
-    on_face[468:] = False  # The irises lie on the balls, which take no part in the registration.
+    # The irises lie on the balls, which take no part in the registration.
+    on_face = np.isfinite(seen).all(axis=1) & (np.arange(len(seen)) < MESH_LANDMARK_COUNT)
     held = closest(seen[on_face], source.rest, triangles)
     flat = np.column_stack([mesh.uvs, np.zeros(len(mesh.uvs))])
     wanted = np.column_stack([landmarks[on_face], np.zeros(on_face.sum())])
@@ -110,9 +111,7 @@ def _eye_colours(source: Source) -> NDArray[np.float64]:
     return colours
 
 
-def _register(
-    source: Source, mesh: TexturedMesh, marks: Landmarks
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _register(source: Source, mesh: TexturedMesh, marks: Landmarks) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """The free body in the template's pose, and the same with its outside drawn onto the template's surface."""
     target_vertices = z_up(mesh.vertices)
     target = trimesh.Trimesh(target_vertices, mesh.triangles, process=False)

@@ -9,22 +9,25 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial import cKDTree
+from scipy.spatial import cKDTree  # pyright: ignore[reportAttributeAccessIssue]
 
 from uvmap_id.atlas.raster import rasterize
 from uvmap_id.atlas.view import lookup
-from uvmap_id.bodies.obj import TexturedMesh
 from uvmap_id.bodies.head import head_camera, landmark_positions
+from uvmap_id.bodies.obj import TexturedMesh
 from uvmap_id.faces.landmarks import LANDMARK_COUNT, FaceFinder
+from uvmap_id.pictures import sample
 
 # Eyelid contours and irises in mediapipe's numbering, as (corners, all points of the eye).
 _RIGHT_EYE = (33, 133), (33, 7, 163, 144, 145, 153, 154, 155, 133, 173, 157, 158, 159, 160, 161, 246, *range(468, 473))
-_LEFT_EYE = (263, 362), (
-    *(263, 249, 390, 373, 374, 380, 381, 382, 362, 398, 384, 385, 386, 387, 388, 466),
-    *range(473, 478),
+_LEFT_EYE = (
+    (263, 362),
+    (
+        *(263, 249, 390, 373, 374, 380, 381, 382, 362, 398, 384, 385, 386, 387, 388, 466),
+        *range(473, 478),
+    ),
 )
 _GRID = 2048
 _YAWS = (-10.0, 0.0, 10.0)
@@ -32,12 +35,10 @@ _YAWS = (-10.0, 0.0, 10.0)
 
 def z_up(vertices: NDArray[np.floating]) -> NDArray[np.float64]:
     """From y up, facing z (SMPL's files) to z up, facing -y (Blender)."""
-    return vertices[:, [0, 2, 1]] * [1.0, -1.0, 1.0]
+    return np.asarray(vertices, np.float64)[:, [0, 2, 1]] * [1.0, -1.0, 1.0]
 
 
-def landmark_uvs(
-    mesh: TexturedMesh, textures: Sequence[NDArray[np.uint8]], finder: FaceFinder
-) -> NDArray[np.float32]:
+def landmark_uvs(mesh: TexturedMesh, textures: Sequence[NDArray[np.uint8]], finder: FaceFinder) -> NDArray[np.float32]:
     """(478, 2) UVs, origin bottom left, symmetric about the atlas's face axis."""
     shaded = _shaded_uvs(mesh, finder)
     textured = np.nanmedian(np.array(list(_textured_uvs(mesh, textures, finder))), axis=0)
@@ -78,11 +79,9 @@ def _textured_uvs(
             picture = lookup(texture, uvs)
             picture[~raster.covered] = 128
             for face in finder.find(picture)[:1]:
-                points = face.points[:, :2] - 0.5
-                seen = cv2.remap(uvs, points[None, :, 0], points[None, :, 1], cv2.INTER_LINEAR)[0].astype(np.float64)
-                covered = cv2.remap(
-                    raster.covered.astype(np.float32), points[None, :, 0], points[None, :, 1], cv2.INTER_LINEAR
-                )[0]
+                points = face.points[:, :2]
+                seen = sample(uvs, points).astype(np.float64)
+                covered = sample(raster.covered.astype(np.float32), points)
                 yield np.where(covered[:, None] > 0.999, seen, np.nan)
 
 

@@ -1,5 +1,8 @@
 """Poses and shapes the free body to another body's surface, so that a registration starts close."""
 
+# anny, torch and trimesh come with the `dev` extra only.
+# pyright: reportMissingImports=false
+
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -7,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.spatial import cKDTree
+from scipy.spatial import cKDTree  # pyright: ignore[reportAttributeAccessIssue]
 
 from uvmap_id.bodies.source import Source
 
@@ -35,7 +38,11 @@ class Landmarks:
 
 
 def fit(
-    source: Source, outer: NDArray[np.int64], target: NDArray[np.float64], normals: NDArray[np.float64], marks: Landmarks
+    source: Source,
+    outer: NDArray[np.int64],
+    target: NDArray[np.float64],
+    normals: NDArray[np.float64],
+    marks: Landmarks,
 ) -> NDArray[np.float64]:
     """Vertices of the source, (V, 3), after bone rotations, phenotypes, scale and translation were fitted.
 
@@ -65,13 +72,15 @@ def fit(
     matched: tuple[torch.Tensor, torch.Tensor] | None = None
     vertices = torch.empty(0)
     for step in range(_STEPS):
-        kinds = dict(zip(_FREE_SHAPE, torch.clamp(shape, 0.05, 0.95), strict=True))
+        kinds: dict[str, torch.Tensor] = dict(zip(_FREE_SHAPE, torch.clamp(shape, 0.05, 0.95), strict=True))
         vertices = scale * source.deform(dict(zip(bones, rotations, strict=True)), kinds) + move
         if step % _MATCH_EVERY == 0 or matched is None:
             matched = _match(vertices[outer].detach().double().numpy(), triangles, tree, target, normals)
         weight, goal = matched
         loss = (weight * (vertices[outer] - goal).square().sum(1)).mean() * 1e3
-        held = (vertices[torch.from_numpy(marks.corners)] * torch.from_numpy(marks.barycentric).float()[..., None]).sum(1)
+        held = (vertices[torch.from_numpy(marks.corners)] * torch.from_numpy(marks.barycentric).float()[..., None]).sum(
+            1
+        )
         loss = loss + (held - torch.from_numpy(marks.targets).float()).square().sum(1).mean() * 1e2
         loss = loss + 0.02 * (rotations - pinned).square().mean()
         optimizer.zero_grad()

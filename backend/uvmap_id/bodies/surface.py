@@ -1,5 +1,8 @@
 """Points held by the triangles of a mesh, and the nearest ones."""
 
+# anny, torch and trimesh come with the `dev` extra only.
+# pyright: reportMissingImports=false
+
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -7,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import trimesh
 from numpy.typing import NDArray
+
 
 @dataclass(frozen=True, slots=True)
 class SurfacePoints:
@@ -25,7 +29,9 @@ class SurfacePoints:
         return np.einsum("nk,nkc->nc", self.barycentric, corners[self.triangles])
 
 
-def closest(points: NDArray[np.floating], vertices: NDArray[np.floating], triangles: NDArray[np.integer]) -> SurfacePoints:
+def closest(
+    points: NDArray[np.floating], vertices: NDArray[np.floating], triangles: NDArray[np.integer]
+) -> SurfacePoints:
     """The nearest points of a mesh."""
     mesh = trimesh.Trimesh(vertices, triangles, process=False)
     nearest, _, index = trimesh.proximity.closest_point(mesh, points)

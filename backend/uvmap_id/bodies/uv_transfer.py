@@ -1,5 +1,8 @@
 """Carries an atlas from one surface to another that lies on it, island by island, cutting where the first is cut."""
 
+# anny, torch and trimesh come with the `dev` extra only.
+# pyright: reportMissingImports=false
+
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -9,7 +12,7 @@ import trimesh
 from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
-from scipy.spatial import cKDTree
+from scipy.spatial import cKDTree  # pyright: ignore[reportAttributeAccessIssue]
 
 from uvmap_id.bodies.obj import TexturedMesh
 
@@ -52,7 +55,9 @@ def transfer(vertices: NDArray[np.float64], quads: NDArray[np.integer], atlas: A
     Each quad belongs to the island, and to the side of a cut, on which its middle lies. A corner that lies beyond
     the island's edge gets the UV that continues the nearest triangle of that side.
     """
-    mesh = trimesh.Trimesh(atlas.corners.reshape(-1, 3), np.arange(len(atlas.corners) * 3).reshape(-1, 3), process=False)
+    mesh = trimesh.Trimesh(
+        atlas.corners.reshape(-1, 3), np.arange(len(atlas.corners) * 3).reshape(-1, 3), process=False
+    )
     middles = vertices[quads].mean(axis=1)
     home, home_uv = _nearest(mesh, atlas, middles)
     corner_triangle, corner_uv = _nearest(mesh, atlas, vertices)
@@ -67,7 +72,9 @@ def transfer(vertices: NDArray[np.float64], quads: NDArray[np.integer], atlas: A
             uvs[quad, corner] = _continued(vertices[quads[quad, corner]], atlas, candidates)
     offset = uvs - home_uv[:, None]
     # Continuing a sliver can shoot far off; no quad may leave its neighbourhood.
-    return home_uv[:, None] + offset * np.minimum(1, _REACH / np.maximum(np.linalg.norm(offset, axis=2), 1e-9))[..., None]
+    return (
+        home_uv[:, None] + offset * np.minimum(1, _REACH / np.maximum(np.linalg.norm(offset, axis=2), 1e-9))[..., None]
+    )
 
 
 def _nearest(

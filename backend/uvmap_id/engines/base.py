@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from uvmap_id.link.messages import TextureRequest
 
 
-class JobCancelled(Exception):
+class JobCancelled(Exception):  # noqa: N818 - an end that was asked for is no error
     """Raised by `Report` inside an engine when the job was cancelled meanwhile."""
 
 

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from uvmap_id.link.messages import ErrorCode, UVMapError
 
 LANDMARK_COUNT = 478
+MESH_LANDMARK_COUNT = 468  # without the irises, which come last
 RIGHT_EYE_OUTER, LEFT_EYE_OUTER = 33, 263
 _CROP_MARGIN = 0.6
 _SAME_FACE = 0.3
@@ -130,7 +131,7 @@ class FaceFinder:
             return None
         scale = [right - left, bottom - top, right - left]
         points = np.array([[point.x, point.y, point.z] for point in found[0].landmark], np.float64) * scale
-        return FaceLandmarks((points + [left, top, 0]).astype(np.float32))
+        return FaceLandmarks((points + np.array([left, top, 0])).astype(np.float32))
 
 
 def _windows(height: int, width: int, parts: int) -> list[NDArray[np.int64]]:
@@ -153,6 +154,7 @@ def _overlap(one: NDArray[np.float64], other: NDArray[np.float64]) -> float:
 
 
 def mediapipe_solutions() -> Any:
+    """The part of mediapipe that comes with its models. Raises `UVMapError` (landmarks_unavailable)."""
     # The models log to stderr through glog and TensorFlow Lite; only what is wrong is worth a line.
     os.environ.setdefault("GLOG_minloglevel", "2")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from uvmap_id.faces.landmarks import mediapipe_solutions
+from uvmap_id.pictures import resize, scale
 
 _WORKING_SIDE = 1024
 
@@ -24,7 +24,6 @@ class PersonFinder:
     def mask(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
         """(H, W) float32, 1 on the person and 0 on the background, of a photo (H, W, 3) uint8 sRGB."""
         height, width = image.shape[:2]
-        scale = min(1.0, _WORKING_SIDE / max(height, width))
-        small = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA) if scale < 1 else image
+        small = scale(image, min(1.0, _WORKING_SIDE / max(height, width)))
         found = self._model.process(np.ascontiguousarray(small)).segmentation_mask
-        return cv2.resize(np.asarray(found, np.float32), (width, height), interpolation=cv2.INTER_LINEAR)
+        return resize(np.asarray(found, np.float32), (height, width))

@@ -365,7 +365,7 @@ def _checked(expected: Any, value: Any, where: str) -> Any:
             return build(expected, value)
     else:
         plain = typing.get_origin(expected) or expected
-        accepted = (int, float) if plain is float else plain
+        accepted: Any = (int, float) if plain is float else plain
         # bool is an int to Python, not to a reader of the protocol.
         if isinstance(value, accepted) and (plain is bool or not isinstance(value, bool)):
             return value

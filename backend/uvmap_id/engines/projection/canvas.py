@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from uvmap_id.atlas.layout import Atlas
 from uvmap_id.engines.projection.colour import to_srgb
+from uvmap_id.pictures import Floats, blur, resize, slopes
 
 _NOISE_LATTICE = 64
 _NOISE_SIZE = 512
@@ -20,7 +20,8 @@ class Canvas:
     """Layers are painted one over the other.
 
     Attributes:
-        atlas: Where the texels lie on the body.
+        atlas: The layout.
+        position: (S, S, 3) metres, where the texels lie on the body in the T-pose.
         colour: (S, S, 3) float32 linear.
         relief: (S, S) float32, height above the skin in millimetres.
         roughness: (S, S) float32, 0..1.
@@ -28,9 +29,10 @@ class Canvas:
     """
 
     atlas: Atlas
-    colour: NDArray[np.float32]
-    relief: NDArray[np.float32]
-    roughness: NDArray[np.float32]
+    position: Floats
+    colour: Floats
+    relief: Floats
+    roughness: Floats
     random: np.random.Generator
 
     @classmethod
@@ -39,6 +41,7 @@ class Canvas:
         square = (size, size)
         return cls(
             atlas,
+            atlas.position(size),
             np.zeros((*square, 3), np.float32),
             np.zeros(square, np.float32),
             np.full(square, 0.5, np.float32),
@@ -50,24 +53,19 @@ class Canvas:
         """Texels on a side."""
         return self.colour.shape[0]
 
-    @property
-    def position(self) -> NDArray[np.float32]:
-        """(S, S, 3) metres on the body in the T-pose."""
-        return self.atlas.position(self.size)
-
     def paint(
         self,
-        cover: NDArray[np.float32],
-        colour: NDArray[np.float32],
-        roughness: NDArray[np.float32] | float,
-        relief: NDArray[np.float32] | float = 0.0,
+        cover: Floats,
+        colour: Floats,
+        roughness: Floats | float,
+        relief: Floats | float = 0.0,
     ) -> None:
         """Lay a layer over what is there; `cover` (S, S) is 0 where it is absent and 1 where it hides all."""
         self.colour += cover[..., None] * (colour - self.colour)
         self.roughness += cover * (roughness - self.roughness)
         self.relief += cover * (relief - self.relief)
 
-    def noise(self, wavelength: float) -> NDArray[np.float32]:
+    def noise(self, wavelength: float) -> Floats:
         """(S, S) smooth noise of about unit variance in the body's space, so that it runs on across seams.
 
         `wavelength` is in metres. The noise is periodic, with a period of 64 wavelengths / 4.
@@ -81,15 +79,15 @@ class Canvas:
             index = (low + corner) % _NOISE_LATTICE
             weight = np.prod(np.where(corner, share, 1 - share), axis=2)
             total += weight * lattice[index[..., 0], index[..., 1], index[..., 2]]
-        total = cv2.GaussianBlur(total, (0, 0), 1.5)
+        total = blur(total, 1.5)
         total /= total.std() + 1e-6
-        return cv2.resize(total, (self.size, self.size), interpolation=cv2.INTER_CUBIC)
+        return resize(total, (self.size, self.size))
 
-    def grain(self, across: float, along: float) -> NDArray[np.float32]:
+    def grain(self, across: float, along: float) -> Floats:
         """(S, S) fine noise of unit variance in texel space, blurred by so many texels at 1K in u and in v."""
         scale = self.size / 1024
         white = self.random.standard_normal((self.size, self.size)).astype(np.float32)
-        fine = cv2.GaussianBlur(white, (0, 0), sigmaX=max(across * scale, 0.3), sigmaY=max(along * scale, 0.3))
+        fine = blur(white, max(across * scale, 0.3), max(along * scale, 0.3))
         return fine / (fine.std() + 1e-6)
 
     def base_color(self) -> NDArray[np.uint8]:
@@ -100,8 +98,8 @@ class Canvas:
         """(S, S, 3) uint8 tangent-space normals of the relief, OpenGL convention: +x along u, +y along v."""
         # A texel of the body islands is about 2.1 mm wide at 1K.
         texel = 2.1 * 1024 / self.size
-        slope_u = cv2.Sobel(self.relief, cv2.CV_32F, 1, 0, scale=1 / (8 * texel))
-        slope_v = -cv2.Sobel(self.relief, cv2.CV_32F, 0, 1, scale=1 / (8 * texel))
+        right, down = slopes(self.relief)
+        slope_u, slope_v = right / texel, -down / texel
         length = np.sqrt(slope_u**2 + slope_v**2 + 1)
         normal = np.stack([-slope_u / length, -slope_v / length, 1 / length], axis=-1)
         return np.round((normal * 0.5 + 0.5) * 255).astype(np.uint8)

@@ -20,6 +20,7 @@ from uvmap_id.faces.landmarks import FaceFinder, FaceLandmarks
 from uvmap_id.faces.person import PersonFinder
 from uvmap_id.faces.photo import read_photo
 from uvmap_id.link.messages import ErrorCode, TextureRequest, UVMapError
+from uvmap_id.pictures import Floats
 
 # Pixels between the outer corners of the eyes.
 SMALL_FACE, TOO_SMALL_FACE = 96, 40
@@ -56,7 +57,7 @@ class ProjectionEngine:
         request: TextureRequest,
         image: NDArray[np.uint8],
         face: FaceLandmarks,
-        person: NDArray[np.float32],
+        person: Floats,
         outfit: Outfit,
         report: Report,
     ) -> tuple[Canvas, dict[str, object]]:
@@ -111,12 +112,12 @@ def _largest(faces: list[FaceLandmarks]) -> tuple[FaceLandmarks, list[str]]:
     return face, warnings
 
 
-def _in_light(lab: NDArray[np.float32] | None, light: float) -> NDArray[np.float32] | None:
+def _in_light(lab: Floats | None, light: float) -> Floats | None:
     """A colour in Lab, seen in more or less light."""
     return None if lab is None else to_lab(from_lab(lab[None]) * light)[0]
 
 
-def _chosen_hair(own: NDArray[np.float32] | None, outfit: Outfit) -> NDArray[np.float32] | None:
+def _chosen_hair(own: Floats | None, outfit: Outfit) -> Floats | None:
     """(3,) Lab of the hair to paint: what the prompt says wins over the photo."""
     if outfit.bald:
         return None
@@ -135,5 +136,5 @@ def _texture_set(canvas: Canvas, warnings: tuple[str, ...], details: dict[str, o
     )
 
 
-def _rounded(values: NDArray[np.float32]) -> list[float]:
+def _rounded(values: Floats) -> list[float]:
     return [round(float(value), 2) for value in values]

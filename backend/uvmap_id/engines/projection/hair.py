@@ -11,6 +11,7 @@ from uvmap_id.engines.projection.colour import from_lab, smoothstep, to_lab, to_
 from uvmap_id.engines.projection.tone import skin_likeness
 from uvmap_id.engines.projection.warp import WarpedFace
 from uvmap_id.faces.landmarks import FaceLandmarks
+from uvmap_id.pictures import Floats
 
 # The hairline from the forehead past the ear to the nape, in the T-pose: y (front to back) and z, metres.
 _HAIRLINE_Y = (-0.110, -0.085, -0.060, -0.035, -0.015, 0.010, 0.030, 0.055, 0.100)
@@ -25,9 +26,7 @@ _FRINGE_DROP = 0.022
 _HAIR_ROUGHNESS = 0.42
 
 
-def hair_colour(
-    photo: NDArray[np.uint8], face: FaceLandmarks, person: NDArray[np.float32], tone: NDArray[np.float32]
-) -> NDArray[np.float32] | None:
+def hair_colour(photo: NDArray[np.uint8], face: FaceLandmarks, person: Floats, tone: Floats) -> Floats | None:
     """(3,) Lab of the hair around the face, or None where the photo shows none.
 
     Looks above and beside the face, inside the person, at what is not skin.
@@ -50,14 +49,14 @@ def hair_colour(
     return np.median(bright, axis=0).astype(np.float32)
 
 
-def ears(size: int) -> NDArray[np.float32]:
+def ears(size: int) -> Floats:
     """(S, S) 1 on the ears, 0 elsewhere."""
     u, v = uv_grid(size)
     distance = np.min([np.hypot((u - x) / _EAR_AXES[0], (v - y) / _EAR_AXES[1]) for x, y in _EARS], axis=0)
     return smoothstep(1.05, 0.9, distance)
 
 
-def has_fringe(face: WarpedFace, tone: NDArray[np.float32], hair: NDArray[np.float32] | None) -> bool:
+def has_fringe(face: WarpedFace, tone: Floats, hair: Floats | None) -> bool:
     """True where hair of the photo hangs into the forehead."""
     if hair is None:
         return False
@@ -67,7 +66,7 @@ def has_fringe(face: WarpedFace, tone: NDArray[np.float32], hair: NDArray[np.flo
     return bool(np.median(skin_likeness(strip, tone, hair)) < 0.5)
 
 
-def scalp(canvas: Canvas, fringe: bool) -> NDArray[np.float32]:
+def scalp(canvas: Canvas, fringe: bool) -> Floats:
     """(S, S) 1 where hair grows, with a hairline that is not drawn with a ruler; lower in front under a fringe."""
     position = canvas.position
     line = np.interp(position[..., 1], _HAIRLINE_Y, _HAIRLINE_Z)
@@ -77,7 +76,7 @@ def scalp(canvas: Canvas, fringe: bool) -> NDArray[np.float32]:
     return smoothstep(-0.006, 0.006, position[..., 2] - line + ragged) * (1 - ears(canvas.size))
 
 
-def paint_hair(canvas: Canvas, lab: NDArray[np.float32], fringe: bool) -> None:
+def paint_hair(canvas: Canvas, lab: Floats, fringe: bool) -> None:
     """Cover the scalp with strands of a colour given in Lab."""
     cover = scalp(canvas, fringe)
     strands = 0.6 * canvas.grain(0.7, 9) + 0.4 * canvas.grain(2.0, 24)

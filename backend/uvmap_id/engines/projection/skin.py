@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from uvmap_id.engines.projection.canvas import Canvas
 from uvmap_id.engines.projection.colour import from_lab, smoothstep
 from uvmap_id.engines.projection.hair import ears
 from uvmap_id.engines.projection.tone import skin_likeness
 from uvmap_id.engines.projection.warp import WarpedFace
+from uvmap_id.pictures import Floats, blur
 
 _ROUGHNESS = 0.48
 _EAR_FLUSH = np.array([-2.0, 4.0, 2.0], np.float32)
 
 
-def paint_skin(canvas: Canvas, tone: NDArray[np.float32]) -> None:
+def paint_skin(canvas: Canvas, tone: Floats) -> None:
     """Cover everything with skin of a tone given in Lab: slightly uneven, with pores, the ears a little redder."""
     slow = canvas.noise(0.12)
     blotch = canvas.noise(0.03)
@@ -28,17 +27,15 @@ def paint_skin(canvas: Canvas, tone: NDArray[np.float32]) -> None:
     canvas.paint(whole, from_lab(lab), _ROUGHNESS, 0.05 * canvas.grain(0.7, 0.7))
 
 
-def paint_face(
-    canvas: Canvas, face: WarpedFace, tone: NDArray[np.float32], hair: NDArray[np.float32] | None
-) -> None:
+def paint_face(canvas: Canvas, face: WarpedFace, tone: Floats, hair: Floats | None) -> None:
     """Lay the photo's face on the skin. Near its outline and on the temples only skin is kept, so that hair, a
     collar or the background beside the face leave no patch; above the forehead hair is welcome.
     """
     likeness = skin_likeness(face.colour, tone, hair)
-    soft = cv2.GaussianBlur(likeness, (0, 0), canvas.size / 512)
+    soft = blur(likeness, canvas.size / 512)
     upper = smoothstep(0.43, 0.475, canvas.position[..., 2])
     middle = face.inside * (1 - face.aside)
     kept = np.maximum(np.maximum(soft, upper), middle)
     luminance = face.colour @ np.array([0.2126, 0.7152, 0.0722], np.float32)
-    fine = np.sqrt(luminance) - cv2.GaussianBlur(np.sqrt(luminance), (0, 0), canvas.size / 340)
+    fine = np.sqrt(luminance) - blur(np.sqrt(luminance), canvas.size / 340)
     canvas.paint(face.cover * kept, face.colour, _ROUGHNESS, 2.0 * fine)

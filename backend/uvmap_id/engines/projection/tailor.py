@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from uvmap_id.engines.projection.canvas import Canvas
 from uvmap_id.engines.projection.colour import linear, smoothstep
 from uvmap_id.engines.projection.wardrobe import Garment
+from uvmap_id.pictures import Floats
 
 _EDGE = 0.0012  # Half the width over which an edge is blended, metres; at least a texel is added.
 _HEM = 0.018
@@ -33,7 +33,7 @@ def dress(canvas: Canvas, garment: Garment) -> None:
     canvas.paint(cover, colour.astype(np.float32), garment.fabric.roughness, relief.astype(np.float32))
 
 
-def _depth(canvas: Canvas, garment: Garment) -> NDArray[np.float32]:
+def _depth(canvas: Canvas, garment: Garment) -> Floats:
     """(S, S) metres from the garment's nearest edge, positive where there is cloth."""
     x, y, z = np.moveaxis(canvas.position, -1, 0)
     match garment.slot:
@@ -52,15 +52,13 @@ def _depth(canvas: Canvas, garment: Garment) -> NDArray[np.float32]:
             raise ValueError(f"wardrobe.toml has a garment in an unknown slot: {garment.slot}")
 
 
-def _below_neck(
-    x: NDArray[np.float32], y: NDArray[np.float32], z: NDArray[np.float32], garment: Garment
-) -> NDArray[np.float32]:
+def _below_neck(x: Floats, y: Floats, z: Floats, garment: Garment) -> Floats:
     """Metres below the neckline, a plane that is lower in front and rises beside the neck to spare the shoulders."""
     line = 0.258 + 0.5 * y + 9 * np.clip(np.abs(x - _MIDDLE_X) - 0.06, 0, None) ** 2 + garment.neckline
     return line - z
 
 
-def _weave(canvas: Canvas, garment: Garment) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def _weave(canvas: Canvas, garment: Garment) -> tuple[Floats, Floats]:
     """(S, S) relief of the weave and unevenness of the colour, both of about unit variance."""
     if garment.fabric_name == "denim":
         diagonal = canvas.grain(0.5, 2.2)
@@ -70,7 +68,7 @@ def _weave(canvas: Canvas, garment: Garment) -> tuple[NDArray[np.float32], NDArr
     return canvas.grain(0.5, 0.5), 0.5 * canvas.grain(0.5, 0.5) + 0.7 * canvas.noise(0.05)
 
 
-def _lines(canvas: Canvas, garment: Garment, depth: NDArray[np.float32]) -> NDArray[np.float32]:
+def _lines(canvas: Canvas, garment: Garment, depth: Floats) -> Floats:
     """(S, S) 1 on seams and stitches: along every edge, and on the front where it opens."""
     width = 0.0009 + 0.9 / canvas.size
     x, y, z = np.moveaxis(canvas.position, -1, 0)
@@ -90,5 +88,5 @@ def _lines(canvas: Canvas, garment: Garment, depth: NDArray[np.float32]) -> NDAr
     return lines.astype(np.float32)
 
 
-def _ridge(distance: NDArray[np.float32], width: float) -> NDArray[np.float32]:
+def _ridge(distance: Floats, width: float) -> Floats:
     return smoothstep(width, 0.0, np.abs(distance))

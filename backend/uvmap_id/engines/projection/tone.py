@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 
-import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from uvmap_id.atlas.layout import Atlas
 from uvmap_id.engines.projection.colour import from_lab, smoothstep, to_lab
 from uvmap_id.engines.projection.warp import WarpedFace, region_slices
+from uvmap_id.pictures import Floats, blur, resize
 
 # Middles of the cheeks, the nose's bridge and the chin in mediapipe's numbering: skin in almost every photo.
 _SKIN_LANDMARKS = (50, 280, 205, 425, 101, 330, 6, 199)
@@ -22,7 +21,7 @@ _EVEN_INSIDE = 0.45  # How much of the slow change of light is taken out in the 
 _WORKING_SIZE = 160
 
 
-def skin_tone(face: WarpedFace, atlas: Atlas) -> NDArray[np.float32]:
+def skin_tone(face: WarpedFace, atlas: Atlas) -> Floats:
     """(3,) Lab: the median of the middle tones on cheeks, nose and chin, so that shine and shadow don't count."""
     size = face.colour.shape[0]
     samples = np.concatenate([_around(face.colour, atlas.landmarks[index], size) for index in _SKIN_LANDMARKS])
@@ -31,7 +30,7 @@ def skin_tone(face: WarpedFace, atlas: Atlas) -> NDArray[np.float32]:
     return np.median(lab[(lab[:, 0] >= low) & (lab[:, 0] <= high)], axis=0)
 
 
-def exposure(tone: NDArray[np.float32]) -> float:
+def exposure(tone: Floats) -> float:
     """The factor on linear light that brings an overexposed skin tone, (3,) Lab, down to a plausible albedo."""
     wanted = tone.copy()
     wanted[0] = min(float(tone[0]), _BRIGHTEST_SKIN + _EXCESS_KEPT * max(0.0, float(tone[0]) - _BRIGHTEST_SKIN))
@@ -43,15 +42,13 @@ def exposed(face: WarpedFace, factor: float) -> WarpedFace:
     return dataclasses.replace(face, colour=face.colour * np.float32(factor))
 
 
-def _around(colour: NDArray[np.float32], uv: NDArray[np.float32], size: int) -> NDArray[np.float32]:
+def _around(colour: Floats, uv: Floats, size: int) -> Floats:
     column, row = round(float(uv[0]) * size), round((1 - float(uv[1])) * size)
     radius = max(1, round(_SAMPLE_RADIUS * size))
     return colour[row - radius : row + radius + 1, column - radius : column + radius + 1].reshape(-1, 3)
 
 
-def skin_likeness(
-    colour: NDArray[np.float32], tone: NDArray[np.float32], hair: NDArray[np.float32] | None = None
-) -> NDArray[np.float32]:
+def skin_likeness(colour: Floats, tone: Floats, hair: Floats | None = None) -> Floats:
     """(...,) 1 for the tone itself, towards 0 for colours that are no skin, such as hair or a collar.
 
     Where the hair's colour is known, in Lab, what is nearer to it than to the tone counts as hair: blond hair is
@@ -66,12 +63,12 @@ def skin_likeness(
     return likeness.astype(np.float32)
 
 
-def _distance(lab: NDArray[np.float32], other: NDArray[np.float32]) -> NDArray[np.float32]:
+def _distance(lab: Floats, other: Floats) -> Floats:
     """CIE76 in which lightness counts half: shadowed skin is still skin."""
     return np.linalg.norm((lab - other) * np.array([0.5, 1.0, 1.0], np.float32), axis=-1)
 
 
-def evened(face: WarpedFace, tone: NDArray[np.float32], hair: NDArray[np.float32] | None) -> WarpedFace:
+def evened(face: WarpedFace, tone: Floats, hair: Floats | None) -> WarpedFace:
     """The face with slow changes of light drawn to the skin's tone: fully at its outline, in part inside.
 
     Lines, freckles and features stay: only what is slower than about a third of the face is moved, and hair or
@@ -81,17 +78,16 @@ def evened(face: WarpedFace, tone: NDArray[np.float32], hair: NDArray[np.float32
     region = region_slices(size)
     colour, inside = face.colour[region], face.inside[region]
     lab = to_lab(colour)
-    small = cv2.resize(lab, (_WORKING_SIZE, _WORKING_SIZE), interpolation=cv2.INTER_AREA)
-    weight = skin_likeness(from_lab(small), tone, hair) * cv2.resize(
-        face.cover[region], (_WORKING_SIZE, _WORKING_SIZE), interpolation=cv2.INTER_AREA
-    )
+    square = (_WORKING_SIZE, _WORKING_SIZE)
+    small = resize(lab, square)
+    weight = skin_likeness(from_lab(small), tone, hair) * resize(face.cover[region], square)
     sigma = _WORKING_SIZE / 14
-    total = cv2.GaussianBlur(weight, (0, 0), sigma)
-    slow = cv2.GaussianBlur(small * weight[..., None], (0, 0), sigma) / np.maximum(total, 1e-4)[..., None]
+    total = blur(weight, sigma)
+    slow = blur(small * weight[..., None], sigma) / np.maximum(total, 1e-4)[..., None]
     trust = smoothstep(0.02, 0.15, total)[..., None]
-    shift = cv2.resize((tone - slow) * trust, colour.shape[1::-1], interpolation=cv2.INTER_LINEAR)
+    shift = resize((tone - slow) * trust, lab.shape[:2])
     # Hair that falls into the face, the whites of the eyes and the teeth keep their own colour.
-    skin = cv2.GaussianBlur(skin_likeness(colour, tone, hair), (0, 0), size / 340) * (1 - face.features[region])
+    skin = blur(skin_likeness(colour, tone, hair), size / 340) * (1 - face.features[region])
     shift *= skin[..., None]
     amount = 1 - inside * (1 - _EVEN_INSIDE)
     corrected = face.colour.copy()

@@ -15,10 +15,10 @@ from importlib import resources
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import ImageColor
 
 from uvmap_id.engines.projection.colour import from_lab, linear, to_lab, to_srgb
+from uvmap_id.pictures import Floats
 
 _SEPARATORS = re.compile(r"[,;.:!?()\n\t\r]|\b(?:and|with|over|under|plus)\b")
 _WORD = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
@@ -189,7 +189,7 @@ def _shaded(colour: tuple[int, int, int], words: list[str]) -> tuple[int, int, i
     lift = sum(_SHADES.get(word, 0.0) for word in words)
     if not lift:
         return colour
-    lab: NDArray[np.float32] = to_lab(linear(colour)[None])[0]
+    lab: Floats = to_lab(linear(colour)[None])[0]
     lab[0] = np.clip(lab[0] + lift, 3, 97)
     red, green, blue = (int(value) for value in to_srgb(from_lab(lab)))
     return red, green, blue

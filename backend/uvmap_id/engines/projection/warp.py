@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import Delaunay
 
 from uvmap_id.atlas.layout import Atlas
 from uvmap_id.engines.projection.colour import smoothstep, to_linear
-from uvmap_id.faces.landmarks import FaceLandmarks
+from uvmap_id.faces.landmarks import MESH_LANDMARK_COUNT, FaceLandmarks
+from uvmap_id.pictures import Floats, Number, blur, distance_inside, fill_polygons, resize, sample, scale
 
 # The outline of the face in mediapipe's numbering, clockwise in the photo from the middle of the forehead.
 FACE_OVAL = (
@@ -34,7 +34,6 @@ _STEADY = (33, 133, 362, 263, 168, 6, 98, 327, 4)
 _MOUTH = (61, 291, 0, 17)
 _MOUTH_REACH = 0.055  # Atlas units around the mouth in which landmarks follow it.
 _EXPRESSION = 0.6  # How far the mouth keeps the photo's shape instead of taking SMPL's.
-_MESH_COUNT = 468  # The irises are left out, so that the eyes look where they look in the photo.
 
 _FEATURES = (
     (33, 7, 163, 144, 145, 153, 154, 155, 133, 173, 157, 158, 159, 160, 161, 246),  # right eye
@@ -65,16 +64,14 @@ class WarpedFace:
         aside: (S, S) float32, 1 on the temples and the outer cheeks, 0 in the middle of the face.
     """
 
-    colour: NDArray[np.float32]
-    cover: NDArray[np.float32]
-    inside: NDArray[np.float32]
-    features: NDArray[np.float32]
-    aside: NDArray[np.float32]
+    colour: Floats
+    cover: Floats
+    inside: Floats
+    features: Floats
+    aside: Floats
 
 
-def warp_face(
-    photo: NDArray[np.uint8], face: FaceLandmarks, person: NDArray[np.float32], atlas: Atlas, size: int
-) -> WarpedFace:
+def warp_face(photo: NDArray[np.uint8], face: FaceLandmarks, person: Floats, atlas: Atlas, size: int) -> WarpedFace:
     """Bring the face into the atlas.
 
     Args:
@@ -86,15 +83,15 @@ def warp_face(
     """
     wanted = _wanted_landmarks(face, atlas)
     mapping, covered = _mapping(face, wanted)
-    scale = _reduction(face, atlas, size)
+    reduction = _reduction(face, atlas, size)
     rows, columns = region_slices(size)
-    shape = (columns.stop - columns.start, rows.stop - rows.start)
-    places = cv2.resize(mapping, shape, interpolation=cv2.INTER_LINEAR) * scale
-    seen = cv2.remap(_reduced(photo, scale), places[..., 0] - 0.5, places[..., 1] - 0.5, cv2.INTER_CUBIC)
-    shown = cv2.remap(_reduced(person, scale), places[..., 0] - 0.5, places[..., 1] - 0.5, cv2.INTER_LINEAR)
+    shape = (rows.stop - rows.start, columns.stop - columns.start)
+    places = resize(mapping, shape) * reduction
+    seen = sample(_reduced(photo, reduction), places, cubic=True)
+    shown = sample(_reduced(person, reduction), places)
     inside = smoothstep(0, _FADE, _outline_depth(atlas, shape))
     fringe = _fringe(atlas, shape) * smoothstep(0.6, 0.95, shown)
-    reached = cv2.resize(covered, shape, interpolation=cv2.INTER_LINEAR)
+    reached = resize(covered, shape)
     cover = reached * np.maximum(inside, fringe)
     parts = (to_linear(seen), cover, inside, _features(wanted, shape), _aside(atlas, shape))
     return WarpedFace(*(_placed(part, size) for part in parts))
@@ -106,29 +103,28 @@ def region_slices(size: int) -> tuple[slice, slice]:
     return slice(round((1 - top) * size), round((1 - bottom) * size)), slice(round(left * size), round(right * size))
 
 
-def _placed(part: NDArray[np.float32], size: int) -> NDArray[np.float32]:
+def _placed(part: Floats, size: int) -> Floats:
     whole = np.zeros((size, size, *part.shape[2:]), np.float32)
     whole[region_slices(size)] = part
     return whole
 
 
-def _wanted_landmarks(face: FaceLandmarks, atlas: Atlas) -> NDArray[np.float64]:
-    """(468, 2) UVs to which this face's landmarks go: the atlas's own, but for the mouth's expression."""
-    photo = face.points[:_MESH_COUNT, :2].astype(np.float64)
-    neutral = atlas.landmarks[:_MESH_COUNT].astype(np.float64)
+def _wanted_landmarks(face: FaceLandmarks, atlas: Atlas) -> Floats:
+    """(468, 2) UVs to which this face's landmarks go: the atlas's own, but for the mouth's expression.
+
+    The irises are left out, so that the eyes look where they look in the photo.
+    """
+    photo = face.points[:MESH_LANDMARK_COUNT, :2].astype(np.float64)
+    neutral = atlas.landmarks[:MESH_LANDMARK_COUNT].astype(np.float64)
     return _opened_lips(photo, _with_expression(photo, neutral))
 
 
-def _mapping(
-    face: FaceLandmarks, atlas_points: NDArray[np.float64]
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def _mapping(face: FaceLandmarks, atlas_points: Floats) -> tuple[Floats, Floats]:
     """On a coarse grid over the region: where in the photo each texel comes from, and whether any landmark says so."""
-    photo_points = face.points[:_MESH_COUNT, :2].astype(np.float64)
-    kept = np.setdiff1d(np.arange(_MESH_COUNT), _INSIDE_LIPS)
+    photo_points = face.points[:MESH_LANDMARK_COUNT, :2].astype(np.float64)
+    kept = np.setdiff1d(np.arange(MESH_LANDMARK_COUNT), _INSIDE_LIPS)
     rings = [(photo_points[kept], atlas_points[kept])]
-    rings += [
-        (_scaled(photo_points, factor), _scaled(atlas_points, factor)) for factor in (1.15, 1.35, 1.6)
-    ]
+    rings += [(_scaled(photo_points, factor), _scaled(atlas_points, factor)) for factor in (1.15, 1.35, 1.6)]
     sources = np.concatenate([source for source, _ in rings])
     places = np.concatenate([place for _, place in rings])
     left, right, bottom, top = REGION
@@ -145,16 +141,16 @@ def _mapping(
     mapping = mapping.reshape(_GRID, _GRID, 2).astype(np.float32)
     covered = (found >= 0).reshape(_GRID, _GRID).astype(np.float32)
     # Triangles meet at kinks, which show in eyebrows; this rounds them off without moving a feature.
-    return cv2.GaussianBlur(mapping, (0, 0), 1.2), cv2.erode(covered, np.ones((5, 5), np.uint8))
+    return blur(mapping, 1.2), covered
 
 
-def _scaled(points: NDArray[np.float64], factor: float) -> NDArray[np.float64]:
+def _scaled(points: Floats, factor: float) -> Floats:
     """The outline drawn larger about the bridge of the nose: what lies around the face continues its mapping."""
     middle = points[_BRIDGE]
     return middle + (points[list(FACE_OVAL)] - middle) * factor
 
 
-def _with_expression(photo: NDArray[np.float64], atlas: NDArray[np.float64]) -> NDArray[np.float64]:
+def _with_expression(photo: Floats, atlas: Floats) -> Floats:
     """Atlas landmarks whose mouth leans towards the photo's: a smile pressed into a neutral mouth is a grimace."""
     turn, move = _similarity(photo[list(_STEADY)] * [1, -1], atlas[list(_STEADY)])
     seen = photo * [1, -1] @ turn.T + move
@@ -163,9 +159,7 @@ def _with_expression(photo: NDArray[np.float64], atlas: NDArray[np.float64]) -> 
     return atlas + share[:, None] * (seen - atlas)
 
 
-def _similarity(
-    source: NDArray[np.float64], target: NDArray[np.float64]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _similarity(source: Floats, target: Floats) -> tuple[Floats, Floats]:
     """Scaled rotation and translation that bring the first points closest to the second (Umeyama 1991)."""
     middle, wanted = source.mean(axis=0), target.mean(axis=0)
     left, stretch, right = np.linalg.svd((target - wanted).T @ (source - middle))
@@ -174,7 +168,7 @@ def _similarity(
     return turn, wanted - turn @ middle
 
 
-def _opened_lips(photo: NDArray[np.float64], atlas: NDArray[np.float64]) -> NDArray[np.float64]:
+def _opened_lips(photo: Floats, atlas: Floats) -> Floats:
     """Atlas landmarks whose inner lips part as far as in the photo, so that a smile keeps its teeth.
 
     SMPL's lips are closed: both inner edges lie on one line there, and nothing between them would be seen.
@@ -201,48 +195,46 @@ def _reduction(face: FaceLandmarks, atlas: Atlas, size: int) -> float:
     return min(1.0, texels * 1.1 / face.eye_distance)
 
 
-def _reduced(image: NDArray, scale: float) -> NDArray:
-    return image if scale > 0.9 else cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+def _reduced(image: NDArray[Number], factor: float) -> NDArray[Number]:
+    return image if factor > 0.9 else scale(image, factor)
 
 
-def _outline_depth(atlas: Atlas, shape: tuple[int, int]) -> NDArray[np.float32]:
+def _outline_depth(atlas: Atlas, shape: tuple[int, int]) -> Floats:
     """(h, w) distance in atlas units from the face's outline, positive inside, over the region."""
     filled = _filled([atlas.landmarks[list(FACE_OVAL)]])
-    reach = cv2.distanceTransform(filled, cv2.DIST_L2, 5) - cv2.distanceTransform(1 - filled, cv2.DIST_L2, 5)
-    depth = cv2.GaussianBlur(reach * ((REGION[1] - REGION[0]) / _GRID), (0, 0), 2)
-    return cv2.resize(depth, shape, interpolation=cv2.INTER_LINEAR)
+    reach = distance_inside(filled) - distance_inside(1 - filled)
+    return resize(blur(reach * np.float32((REGION[1] - REGION[0]) / _GRID), 2), shape)
 
 
-def _features(landmarks: NDArray[np.float64], shape: tuple[int, int]) -> NDArray[np.float32]:
+def _features(landmarks: Floats, shape: tuple[int, int]) -> Floats:
     """(h, w) 1 on the eyes and the mouth, with a soft edge."""
     filled = _filled([landmarks[list(outline)] for outline in _FEATURES]).astype(np.float32)
-    return cv2.resize(cv2.GaussianBlur(filled, (0, 0), 2.5), shape, interpolation=cv2.INTER_LINEAR)
+    return resize(blur(filled, 2.5), shape)
 
 
-def _filled(outlines: list[NDArray[np.floating]]) -> NDArray[np.uint8]:
+def _filled(outlines: list[Floats]) -> NDArray[np.uint8]:
     """(_GRID, _GRID) 1 inside the polygons, given in UVs, over the region."""
     left, right, bottom, top = REGION
-    filled = np.zeros((_GRID, _GRID), np.uint8)
-    for outline in outlines:
-        pixels = (outline - [left, top]) / [right - left, bottom - top] * _GRID
-        cv2.fillPoly(filled, [np.round(pixels * 16).astype(np.int32)], 1, shift=4)
-    return filled
+    extent = np.array([right - left, bottom - top])
+    return fill_polygons([(outline - [left, top]) / extent * _GRID for outline in outlines], (_GRID, _GRID))
 
 
-def _fringe(atlas: Atlas, shape: tuple[int, int]) -> NDArray[np.float32]:
+def _fringe(atlas: Atlas, shape: tuple[int, int]) -> Floats:
     """(h, w) 1 over the forehead, where hair may hang into the face and on over the hairline."""
     across, height = _coordinates(atlas, shape)
-    return smoothstep(*_FRINGE_TOP, height) * smoothstep(_UPPER, _UPPER + 0.06, height) * smoothstep(*_FRINGE_SIDE, across)
+    return (
+        smoothstep(*_FRINGE_TOP, height) * smoothstep(_UPPER, _UPPER + 0.06, height) * smoothstep(*_FRINGE_SIDE, across)
+    )
 
 
-def _aside(atlas: Atlas, shape: tuple[int, int]) -> NDArray[np.float32]:
+def _aside(atlas: Atlas, shape: tuple[int, int]) -> Floats:
     """(h, w) 1 on the temples and the outer cheeks."""
     across, height = _coordinates(atlas, shape)
     return smoothstep(*_ASIDE, across) * smoothstep(_UPPER + 0.075, _UPPER + 0.045, height)
 
 
-def _coordinates(atlas: Atlas, shape: tuple[int, int]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def _coordinates(atlas: Atlas, shape: tuple[int, int]) -> tuple[Floats, Floats]:
     """Over the region: distance from the middle of the face in u, (1, w), and v, (h, 1)."""
     left, right, bottom, top = REGION
-    across = np.abs(np.linspace(left, right, shape[0], dtype=np.float32)[None, :] - atlas.landmarks[_BRIDGE, 0])
-    return across, np.linspace(top, bottom, shape[1], dtype=np.float32)[:, None]
+    across = np.abs(np.linspace(left, right, shape[1], dtype=np.float32)[None, :] - atlas.landmarks[_BRIDGE, 0])
+    return across, np.linspace(top, bottom, shape[0], dtype=np.float32)[:, None]
