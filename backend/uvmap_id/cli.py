@@ -47,6 +47,8 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+bodies = typer.Typer(help="Bodies in SMPL's atlas; for developers.", no_args_is_help=True)
+app.add_typer(bodies, name="bodies")
 
 
 def main() -> None:
@@ -230,3 +232,33 @@ def _print_table(checks: list[Check]) -> None:
         style = _STATE_STYLES[check.state.value]
         table.add_row(check.name, f"[{style}]{check.state.value}[/]", escape(check.detail), escape(check.fix))
     Console().print(table)
+
+
+@bodies.command()
+def bake(
+    template: Annotated[Path, typer.Option(help="SMPL's UV template, smpl_uv.obj.", exists=True, dir_okay=False)],
+    texture: Annotated[
+        list[Path], typer.Option(help="A texture in SMPL's atlas; several are better.", exists=True, dir_okay=False)
+    ],
+    mannequin: Annotated[Path, typer.Option(help="Where to write the mannequin.")] = Path("addon/assets/mannequin.npz"),
+    atlas: Annotated[Path, typer.Option(help="Folder for the atlas's measurements.")] = Path(
+        "backend/uvmap_id/atlas/data"
+    ),
+) -> None:
+    """Register the free body to SMPL's template again. The same inputs give the same bytes."""
+    with errors_reported():
+        try:
+            from uvmap_id.bodies.atlas_rasters import write_atlas
+            from uvmap_id.bodies.bake import bake as bake_body
+            from uvmap_id.bodies.bake import write_mannequin
+        except ImportError as error:
+            raise UVMapError(
+                ErrorCode.PACKAGE_MISSING,
+                f"The bake needs the package {error.name}.",
+                'Install the development tools: pip install "uvmap-id[dev]"',
+            ) from None
+        baked = bake_body(template, sorted(texture))
+        write_mannequin(baked, mannequin)
+        write_atlas(baked, template, atlas)
+        typer.echo(mannequin)
+        typer.echo(atlas)

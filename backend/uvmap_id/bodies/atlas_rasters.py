@@ -11,7 +11,7 @@ from uvmap_id.atlas.layout import POSITION_HIGH, POSITION_LOW, spread
 from uvmap_id.atlas.raster import Raster, rasterize
 from uvmap_id.bodies.bake import Baked
 from uvmap_id.bodies.calibrate import z_up
-from uvmap_id.bodies.obj import TexturedMesh
+from uvmap_id.bodies.obj import TexturedMesh, read_obj
 from uvmap_id.bodies.source import triangulated
 from uvmap_id.bodies.surface import closest
 from uvmap_id.pictures import encode_png
@@ -20,8 +20,9 @@ _POSITION_SIZE = 512
 _MASK_SIZE = 2048
 
 
-def write_atlas(baked: Baked, template: TexturedMesh, folder: Path) -> None:
+def write_atlas(baked: Baked, template_file: Path, folder: Path) -> None:
     """Write `position.png`, `mask.png` and `landmarks.npy`."""
+    template = read_obj(template_file)
     folder.mkdir(parents=True, exist_ok=True)
     steps = (_positions(baked, template) - POSITION_LOW) / (POSITION_HIGH - POSITION_LOW) * 65535
     encoded = np.clip(np.round(steps), 0, 65535).astype(np.uint16)

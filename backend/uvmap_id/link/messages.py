@@ -68,6 +68,7 @@ class ErrorCode(StrEnum):
     JOB_UNKNOWN = "job_unknown"
     JOB_ID_CONFLICT = "job_id_conflict"
     WORKER_DIED = "worker_died"
+    PACKAGE_MISSING = "package_missing"
     RENDER_FAILED = "render_failed"
     CANCELLED = "cancelled"
     INTERNAL = "internal"
