@@ -24,8 +24,8 @@ _FOCAL_MM = 85.0
 _SENSOR_MM = 36.0
 _MARGIN = 1.08
 # Shares of the body's height: the part from chin to crown, with some neck, is what the face camera sees.
-_HEAD_VIEW = 0.165
-_HEAD_VIEW_CENTER = 0.927
+_HEAD_VIEW = 0.142
+_HEAD_VIEW_CENTER = 0.934
 _HEAD_SLICE = 0.88
 
 

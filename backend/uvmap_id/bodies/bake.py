@@ -25,13 +25,13 @@ from uvmap_id.bodies.obj import TexturedMesh, read_obj
 from uvmap_id.bodies.source import CAVITY_PARTS, EYE_PARTS, OUTER_PARTS, Source, triangulated
 from uvmap_id.bodies.surface import closest
 from uvmap_id.bodies.uv_transfer import Atlas, frontal_patch, transfer
-from uvmap_id.faces.landmarks import MESH_LANDMARK_COUNT, FaceFinder
+from uvmap_id.faces.landmarks import LEFT_EYE, MESH_LANDMARK_COUNT, RIGHT_EYE, FaceFinder
 
 _SAMPLES = 40_000
 # Stiffness, landmark weight, normal weight and rounds of each stage of Amberg et al. 2007, from stiff to soft.
 _STAGES = [[0.05, 10.0, 0.5, 6], [0.02, 8.0, 0.5, 6], [0.01, 5.0, 0.3, 6], [0.005, 3.0, 0.2, 6]]
 _PAIR_LIMIT = 0.05
-_EYE_SHRINK = 0.9
+_EYE_SHRINK = 0.95
 _IRIS_VERTICES = 9
 
 
@@ -65,9 +65,14 @@ def bake(template: Path, textures: list[Path]) -> Baked:
     with FaceFinder() as finder:
         pictures = [np.asarray(Image.open(path).convert("RGB")) for path in textures]
         landmarks = landmark_uvs(mesh, pictures, finder)
-        marks = _face_marks(source, mesh, landmarks, finder)
-    posed, registered = _register(source, mesh, marks)
+        seen = landmark_positions(source.rest, triangulated(source.quads), finder, _eye_colours(source))
+    posed, registered = _register(source, mesh, _face_marks(source, mesh, seen, landmarks))
     uvs = _body_uvs(source, mesh, registered)
+    for parts, lids in ((EYE_PARTS["right"], RIGHT_EYE), (EYE_PARTS["left"], LEFT_EYE)):
+        ball = source.parts(*parts)
+        corners = source.rest[source.quads[ball]].reshape(-1, 3)
+        patch = frontal_patch(seen[list(lids)], landmarks[list(lids)], corners, _EYE_SHRINK)
+        uvs[ball] = patch.reshape(-1, 4, 2)
     standing = source.rest - [0, 0, source.rest[:, 2].min()]
     return Baked(
         vertices=standing.astype(np.float32),
@@ -87,11 +92,12 @@ def write_mannequin(baked: Baked, path: Path) -> None:
         np.savez_compressed(file, vertices=baked.vertices, faces=baked.faces, uvs=baked.uvs)
 
 
-def _face_marks(source: Source, mesh: TexturedMesh, landmarks: NDArray[np.float32], finder: FaceFinder) -> Landmarks:
-    """Landmarks of the free body's face, and where SMPL's surface has them."""
+def _face_marks(
+    source: Source, mesh: TexturedMesh, seen: NDArray[np.float64], landmarks: NDArray[np.float32]
+) -> Landmarks:
+    """Pairs of the landmarks that are seen on the free body's face and the places that SMPL's surface has for them."""
     quads = source.quads[source.parts(*OUTER_PARTS)]
     triangles = triangulated(quads)
-    seen = landmark_positions(source.rest, triangulated(source.quads), finder, _eye_colours(source))
     # The irises lie on the balls, which take no part in the registration.
     on_face = np.isfinite(seen).all(axis=1) & (np.arange(len(seen)) < MESH_LANDMARK_COUNT)
     held = closest(seen[on_face], source.rest, triangles)
@@ -139,18 +145,13 @@ def _register(source: Source, mesh: TexturedMesh, marks: Landmarks) -> tuple[NDA
 
 
 def _body_uvs(source: Source, mesh: TexturedMesh, registered: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(F, 4, 2): the outside by transfer, the eyeballs through the lids' opening, cavities by their rim."""
+    """(F, 4, 2): the outside by transfer, cavities by their rim; the eyeballs are left out."""
     outer = source.parts(*OUTER_PARTS)
     uvs = np.zeros((len(source.quads), 4, 2))
     uvs[outer] = transfer(registered, source.quads[outer], Atlas.of(mesh, z_up(mesh.vertices)))
     vertex_uv = np.zeros((len(registered), 2))
     vertex_uv[source.quads[outer].ravel()] = uvs[outer].reshape(-1, 2)
     outside = np.unique(source.quads[outer])
-    for side, suffix in (("right", "R"), ("left", "L")):
-        rim = np.intersect1d(outside, source.quads[source.parts(f"eye_cavity.{suffix}")])
-        ball = source.parts(*EYE_PARTS[side])
-        corners = source.rest[source.quads[ball]].reshape(-1, 3)
-        uvs[ball] = frontal_patch(source.rest[rim], vertex_uv[rim], corners, _EYE_SHRINK).reshape(-1, 4, 2)
     # Inner surfaces are out of sight: they take the colour of the skin or lip nearest to them.
     cavities = source.parts(*CAVITY_PARTS)
     index = cKDTree(source.rest[outside]).query(source.rest[source.quads[cavities]].reshape(-1, 3))[1]

@@ -17,18 +17,11 @@ from uvmap_id.atlas.raster import rasterize
 from uvmap_id.atlas.view import lookup
 from uvmap_id.bodies.head import head_camera, landmark_positions
 from uvmap_id.bodies.obj import TexturedMesh
-from uvmap_id.faces.landmarks import LANDMARK_COUNT, FaceFinder
+from uvmap_id.faces.landmarks import LANDMARK_COUNT, LEFT_EYE, RIGHT_EYE, FaceFinder
 from uvmap_id.pictures import sample
 
-# Eyelid contours and irises in mediapipe's numbering, as (corners, all points of the eye).
-_RIGHT_EYE = (33, 133), (33, 7, 163, 144, 145, 153, 154, 155, 133, 173, 157, 158, 159, 160, 161, 246, *range(468, 473))
-_LEFT_EYE = (
-    (263, 362),
-    (
-        *(263, 249, 390, 373, 374, 380, 381, 382, 362, 398, 384, 385, 386, 387, 388, 466),
-        *range(473, 478),
-    ),
-)
+# Corners, and all points, of each eye; the irises come last in mediapipe's numbering.
+_EYES = (((33, 133), (*RIGHT_EYE, *range(468, 473))), ((263, 362), (*LEFT_EYE, *range(473, 478))))
 _GRID = 2048
 _YAWS = (-10.0, 0.0, 10.0)
 
@@ -42,7 +35,7 @@ def landmark_uvs(mesh: TexturedMesh, textures: Sequence[NDArray[np.uint8]], find
     """(478, 2) UVs, origin bottom left, symmetric about the atlas's face axis."""
     shaded = _shaded_uvs(mesh, finder)
     textured = np.nanmedian(np.array(list(_textured_uvs(mesh, textures, finder))), axis=0)
-    for corners, points in (_RIGHT_EYE, _LEFT_EYE):
+    for corners, points in _EYES:
         shift = shaded[list(corners)].mean(axis=0) - textured[list(corners)].mean(axis=0)
         shaded[list(points)] = textured[list(points)] + shift
     return _symmetric(shaded).astype(np.float32)

@@ -20,6 +20,9 @@ from uvmap_id.link.messages import ErrorCode, UVMapError
 LANDMARK_COUNT = 478
 MESH_LANDMARK_COUNT = 468  # without the irises, which come last
 RIGHT_EYE_OUTER, LEFT_EYE_OUTER = 33, 263
+# The lids' edges, from the outer corner below the eye to the inner corner and back above it.
+RIGHT_EYE = (33, 7, 163, 144, 145, 153, 154, 155, 133, 173, 157, 158, 159, 160, 161, 246)
+LEFT_EYE = (263, 249, 390, 373, 374, 380, 381, 382, 362, 398, 384, 385, 386, 387, 388, 466)
 _CROP_MARGIN = 0.6
 _SAME_FACE = 0.3
 _WINDOW_PARTS = (1, 2, 4)

@@ -12,6 +12,7 @@ from uvmap_id.engines.projection.warp import WarpedFace
 from uvmap_id.pictures import Floats, blur
 
 _ROUGHNESS = 0.48
+_MOIST_ROUGHNESS = 0.2  # eyes and lips
 _EAR_FLUSH = np.array([-2.0, 4.0, 2.0], np.float32)
 
 
@@ -38,4 +39,6 @@ def paint_face(canvas: Canvas, face: WarpedFace, tone: Floats, hair: Floats | No
     kept = np.maximum(np.maximum(soft, upper), middle)
     luminance = face.colour @ np.array([0.2126, 0.7152, 0.0722], np.float32)
     fine = np.sqrt(luminance) - blur(np.sqrt(luminance), canvas.size / 340)
-    canvas.paint(face.cover * kept, face.colour, _ROUGHNESS, 2.0 * fine)
+    skin = 1 - face.features
+    roughness = _MOIST_ROUGHNESS + (_ROUGHNESS - _MOIST_ROUGHNESS) * skin
+    canvas.paint(face.cover * kept, face.colour, roughness, 2.0 * fine * skin)

@@ -10,7 +10,7 @@ from scipy.spatial import Delaunay
 
 from uvmap_id.atlas.layout import Atlas
 from uvmap_id.engines.projection.colour import smoothstep, to_linear
-from uvmap_id.faces.landmarks import MESH_LANDMARK_COUNT, FaceLandmarks
+from uvmap_id.faces.landmarks import LEFT_EYE, MESH_LANDMARK_COUNT, RIGHT_EYE, FaceLandmarks
 from uvmap_id.pictures import Floats, Number, blur, distance_inside, fill_polygons, resize, sample, scale
 
 # The outline of the face in mediapipe's numbering, clockwise in the photo from the middle of the forehead.
@@ -35,11 +35,7 @@ _MOUTH = (61, 291, 0, 17)
 _MOUTH_REACH = 0.055  # Atlas units around the mouth in which landmarks follow it.
 _EXPRESSION = 0.6  # How far the mouth keeps the photo's shape instead of taking SMPL's.
 
-_FEATURES = (
-    (33, 7, 163, 144, 145, 153, 154, 155, 133, 173, 157, 158, 159, 160, 161, 246),  # right eye
-    (263, 249, 390, 373, 374, 380, 381, 382, 362, 398, 384, 385, 386, 387, 388, 466),  # left eye
-    (61, *_OUTER_UPPER, 291, *reversed(_OUTER_LOWER)),  # mouth
-)
+_FEATURES = (RIGHT_EYE, LEFT_EYE, (61, *_OUTER_UPPER, 291, *reversed(_OUTER_LOWER)))
 
 # The part of the atlas that the face can reach: u0, u1, v0, v1.
 REGION = (0.10, 0.50, 0.62, 0.985)
