@@ -265,6 +265,12 @@ class Done:
     folder: str
     manifest: dict[str, Any] = field(default_factory=dict)
 
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """Sentences for a person, such as what was not understood in the prompt."""
+        found = self.manifest.get("warnings")
+        return tuple(map(str, found)) if isinstance(found, list) else ()
+
 
 @dataclass(frozen=True, slots=True)
 class Failed:
