@@ -253,6 +253,7 @@ def bake(
             from uvmap_id.bodies.atlas_rasters import write_atlas
             from uvmap_id.bodies.bake import bake as bake_body
             from uvmap_id.bodies.bake import write_mannequin
+            from uvmap_id.bodies.face_raster import write_face
         except ImportError as error:
             raise UVMapError(
                 ErrorCode.PACKAGE_MISSING,
@@ -262,5 +263,6 @@ def bake(
         baked = bake_body(template, sorted(texture))
         write_mannequin(baked, mannequin)
         write_atlas(baked, template, atlas)
+        write_face(template, atlas)
         typer.echo(mannequin)
         typer.echo(atlas)

@@ -45,6 +45,8 @@ class ErrorCode(StrEnum):
     IMAGE_TOO_LARGE = "image_too_large"
     FACE_NOT_FOUND = "face_not_found"
     FACE_TOO_SMALL = "face_too_small"
+    FACE_TURNED_AWAY = "face_turned_away"
+    PHOTO_TOO_DARK = "photo_too_dark"
     LANDMARKS_UNAVAILABLE = "landmarks_unavailable"
     PROMPT_EMPTY = "prompt_empty"
     PROMPT_TOO_LONG = "prompt_too_long"

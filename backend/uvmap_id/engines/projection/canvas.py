@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 
 import numpy as np
@@ -52,6 +53,16 @@ class Canvas:
     def size(self) -> int:
         """Texels on a side."""
         return self.colour.shape[0]
+
+    def part(self, region: tuple[slice, slice]) -> Canvas:
+        """A window of the canvas: what is painted there is painted here."""
+        return dataclasses.replace(
+            self,
+            position=self.position[region],
+            colour=self.colour[region],
+            relief=self.relief[region],
+            roughness=self.roughness[region],
+        )
 
     def paint(
         self,

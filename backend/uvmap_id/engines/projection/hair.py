@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from uvmap_id.atlas.face import region_uv_to_pixels
 from uvmap_id.atlas.layout import uv_grid
 from uvmap_id.engines.projection.canvas import Canvas
 from uvmap_id.engines.projection.colour import from_lab, smoothstep, to_lab, to_linear
@@ -20,8 +21,8 @@ _HAIRLINE_Z = (0.516, 0.508, 0.486, 0.452, 0.428, 0.425, 0.395, 0.345, 0.332)
 _EARS = ((0.130, 0.780), (0.469, 0.780))
 _EAR_AXES = (0.029, 0.053)
 _FEWEST_PIXELS = 60
-# The strip of the forehead that shows whether hair hangs into it: u0, u1, v0, v1; and how far it lowers the hairline.
-_FOREHEAD = (0.245, 0.355, 0.862, 0.885)
+# The strip of the forehead that shows whether hair hangs into it, in UV, and how far that lowers the hairline.
+_FOREHEAD = ((0.245, 0.885), (0.355, 0.862))
 _FRINGE_DROP = 0.022
 _HAIR_ROUGHNESS = 0.42
 
@@ -60,10 +61,8 @@ def has_fringe(face: WarpedFace, tone: Floats, hair: Floats | None) -> bool:
     """True where hair of the photo hangs into the forehead."""
     if hair is None:
         return False
-    left, right, bottom, top = (round(value * face.colour.shape[0]) for value in _FOREHEAD)
-    size = face.colour.shape[0]
-    strip = face.colour[size - top : size - bottom, left:right]
-    return bool(np.median(skin_likeness(strip, tone, hair)) < 0.5)
+    (left, top), (right, bottom) = region_uv_to_pixels(np.array(_FOREHEAD), face.seen.shape).round().astype(int)
+    return bool(np.median(skin_likeness(face.colour[top:bottom, left:right], tone, hair)) < 0.5)
 
 
 def scalp(canvas: Canvas, fringe: bool) -> Floats:
