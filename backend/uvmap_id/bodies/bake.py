@@ -18,8 +18,9 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy.spatial import cKDTree  # pyright: ignore[reportAttributeAccessIssue]
 
+from uvmap_id.atlas.view import vertex_normals
 from uvmap_id.bodies.calibrate import landmark_uvs, z_up
-from uvmap_id.bodies.fit import Landmarks, fit, vertex_normals
+from uvmap_id.bodies.fit import Landmarks, fit
 from uvmap_id.bodies.head import landmark_positions
 from uvmap_id.bodies.obj import TexturedMesh, read_obj
 from uvmap_id.bodies.source import CAVITY_PARTS, EYE_PARTS, OUTER_PARTS, Source, triangulated
