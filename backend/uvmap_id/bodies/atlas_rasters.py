@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +22,8 @@ from uvmap_id.bodies.source import triangulated
 from uvmap_id.bodies.surface import SurfacePoints, closest
 from uvmap_id.bodies.uv_transfer import islands
 from uvmap_id.pictures import Floats, encode_png, resize, resize_labels
+
+Whole = TypeVar("Whole", np.uint8, np.uint16)
 
 _POSITION_SIZE = 512
 _LABEL_SIZE = 2048
@@ -51,7 +54,7 @@ def write_atlas(baked: Baked, template_file: Path, folder: Path) -> None:
     np.save(folder / "joints.npy", found)
 
 
-def _encoded(values: Floats, kind: type[np.uint8] | type[np.uint16]) -> NDArray[np.uint8] | NDArray[np.uint16]:
+def _encoded(values: Floats, kind: type[Whole]) -> NDArray[Whole]:
     return np.clip(np.round(values), 0, np.iinfo(kind).max).astype(kind)
 
 
