@@ -119,8 +119,10 @@ def generate(
         photo = read_photo(face)
         request = TextureRequest(photo_hash(photo), prompt, subject, engine, request.size, request.seed)
         with _progress_bar() as on_progress:
-            manifest = generate_texture(request, photo, out, on_progress)
-        typer.echo(manifest)
+            files = generate_texture(request, photo, out, on_progress)
+        for warning in files.warnings:
+            typer.echo(f"warning: {warning}", err=True)
+        typer.echo(files.manifest)
 
 
 def _size(text: str) -> int:
