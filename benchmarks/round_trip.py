@@ -10,9 +10,12 @@ the face of the one that was worn, texel by texel, on 8-bit sRGB, with no fit of
 - The face is the region inside the landmarks' oval, drawn in by 0.015 of the atlas, as far as the photo shows it.
 - "Fitted" is the same after a gain and an offset for each channel, the best in the least squares: what is lost between
   fitted and plain is tone, what is missing from the fitted is structure.
+- "Read back" is the photo itself, brought to the atlas through the true geometry and not worked on: in even light the
+  most that any engine can reach, in side light what the lamp does.
 - Landmark error: mediapipe's landmarks on the body in the result and on the body in the worn texture, seen from the
   front in even light, looked up in UV; the median distance.
-- Skin: CIEDE2000 between the photo's cheeks and the result's neck, arms and hands, medians of each.
+- Skin: CIEDE2000 between the photo's cheeks and the result's neck, forearms and hands, medians of each.
+- Seams: the step across seams over the step beside them, `uvmap_id.atlas.seams.seam_step` on the whole result.
 """
 
 from __future__ import annotations
@@ -35,7 +38,9 @@ from skimage.color import deltaE_ciede2000, rgb2lab
 from skimage.metrics import structural_similarity
 
 from uvmap_id.atlas.layout import Atlas
-from uvmap_id.atlas.raster import Raster
+from uvmap_id.atlas.parts import FOREARMS, HANDS, Part
+from uvmap_id.atlas.raster import Raster, rasterize
+from uvmap_id.atlas.seams import seam_step
 from uvmap_id.atlas.view import Camera, lookup, vertex_normals
 from uvmap_id.bodies.calibrate import z_up
 from uvmap_id.bodies.obj import read_obj
@@ -53,8 +58,8 @@ EXTENT = 0.2  # metres from the middle of the photo to its edge
 DRAWN_IN = 0.015
 CHEEKS = (50, 280, 205, 425, 101, 330)  # mediapipe's numbers
 CHEEK_RADIUS = 10  # pixels of the photo
-LAMP = (-0.75, -0.6, 0.3)  # at the body's right side, seen from the camera
-AMBIENT, LAMP_STRENGTH = 0.4, 0.75
+LAMP = (-0.75, -0.6, 0.3)  # towards the body's right, seen from the camera
+AMBIENT, LAMP_STRENGTH = 0.4, 0.75  # nearly 3:1 from the lit to the shadowed side
 BACKGROUND = 150
 
 Picture = NDArray[np.uint8]
@@ -89,12 +94,25 @@ class Figures:
     neck: float = field(metadata={"title": "skin neck", "digits": 1})
     arms: float = field(metadata={"title": "skin arms", "digits": 1})
     hands: float = field(metadata={"title": "skin hands", "digits": 1})
+    seams: float = field(metadata={"title": "seam ratio", "digits": 2})
+    psnr_read_back: float = field(metadata={"title": "PSNR read back", "digits": 2})
+    ssim_read_back: float = field(metadata={"title": "SSIM read back", "digits": 3})
+
+
+@dataclass(frozen=True)
+class Trip:
+    """One photo, what was made of it (None where no face was found), and how near that came."""
+
+    condition: Condition
+    photo: Picture
+    result: Picture | None
+    figures: Figures
 
 
 class View:
     """SMPL's body in front of a camera."""
 
-    def __init__(self, body: Path, yaw: float, distance: float) -> None:
+    def __init__(self, body: Path, yaw: float, distance: float, face: NDArray[np.bool_]) -> None:
         mesh = read_obj(body)
         vertices = z_up(mesh.vertices)
         top = vertices[:, 2].max()
@@ -105,14 +123,20 @@ class View:
         normals = self.camera.turn(vertex_normals(vertices, mesh.triangles))
         seen = self.raster.interpolate(normals[mesh.triangles])
         self.normals = seen / (np.linalg.norm(seen, axis=-1, keepdims=True) + 1e-9)
+        direction = np.array(LAMP) / np.linalg.norm(LAMP)
+        lit = AMBIENT + LAMP_STRENGTH * np.clip(self.normals @ direction, 0, 1)
+        # As a camera does it, the exposure keeps the mean of the light on the face.
+        on_face = self.raster.covered & (lookup(face.astype(np.uint8)[..., None], self.uvs)[..., 0] > 0)
+        self.lit = lit / lit[on_face].mean()
+        corners = mesh.uvs[mesh.uv_triangles] * [1, -1] * SIZE + [0, SIZE]
+        texels = rasterize(corners, (SIZE, SIZE)).interpolate(vertices[mesh.triangles])
+        self.places: NDArray[np.float64] = self.camera.project(texels)[0]
 
     def photo(self, texture: Picture, *, lamp: bool) -> Picture:
         """(P, P, 3) the body in a texture, before a grey wall."""
         picture = lookup(texture, self.uvs)
         if lamp:
-            direction = np.array(LAMP) / np.linalg.norm(LAMP)
-            light = AMBIENT + LAMP_STRENGTH * np.clip(self.normals @ direction, 0, 1)
-            picture = to_srgb(to_linear(picture) * light[..., None])
+            picture = to_srgb(to_linear(picture) * self.lit[..., None])
         picture[~self.raster.covered] = BACKGROUND
         return picture
 
@@ -123,6 +147,10 @@ class View:
         shown[np.clip(rows, 0, SIZE - 1), np.clip(columns, 0, SIZE - 1)] = 1
         # The photo's pixels are finer than the texels; this closes the few that fell between two of them.
         return cv2.morphologyEx(shown, cv2.MORPH_CLOSE, np.ones((3, 3), np.uint8)) > 0
+
+    def read_back(self, photo: Picture) -> Picture:
+        """(S, S, 3) for each texel the photo's colour where that texel's place is, hidden or not."""
+        return sample(photo, self.places, cubic=True)
 
     def landmark_uvs(self, texture: Picture, finder: FaceFinder) -> NDArray[np.float64] | None:
         """(478, 2) UVs of the landmarks on the body in a texture, NaN beside the body; None where no face is found."""
@@ -139,48 +167,53 @@ class RoundTrip:
 
     def __init__(self, body: Path, distance: float) -> None:
         self.engine, self.finder, self.atlas = ProjectionEngine(), FaceFinder(), Atlas.load()
-        self.views = {yaw: View(body, yaw, distance) for yaw in {condition.yaw for condition in CONDITIONS}}
         oval = self.atlas.landmarks[list(FACE_OVAL)] * [1, -1] * SIZE + [0, SIZE]
         self.face = distance_inside(fill_polygons([oval], (SIZE, SIZE))) > DRAWN_IN * SIZE
+        yaws = {condition.yaw for condition in CONDITIONS}
+        self.views = {yaw: View(body, yaw, distance, self.face) for yaw in yaws}
 
-    def measure(self, texture: Picture, condition: Condition) -> tuple[Figures, Picture | None, Picture]:
-        """The figures, the result and the photo."""
+    def trips(self, texture: Picture) -> list[Trip]:
+        """One for each of `CONDITIONS`."""
+        front = self.views[0.0].landmark_uvs(texture, self.finder)
+        return [self._trip(texture, front, condition) for condition in CONDITIONS]
+
+    def _trip(self, texture: Picture, front: NDArray[np.float64] | None, condition: Condition) -> Trip:
         view = self.views[condition.yaw]
         photo = view.photo(texture, lamp=condition.lamp)
         try:
             result = generate(self.engine, photo)
         except UVMapError:
-            return Figures(*[float("nan")] * len(fields(Figures))), None, photo
+            return Trip(condition, photo, None, Figures(*[float("nan")] * len(fields(Figures))))
         region = self.face & view.shown()
         truth = resize(texture, (SIZE, SIZE))
-        fitted = with_fitted_colour(result, truth, region)
-        skin = self._skin_distances(photo, result)
+        fitted, read_back = with_fitted_colour(result, truth, region), view.read_back(photo)
+        neck, arms, hands = self._skin_distances(photo, result)
         figures = Figures(
-            psnr(result, truth, region),
-            ssim(result, truth, region),
-            psnr(fitted, truth, region),
-            ssim(fitted, truth, region),
-            self._landmark_error(texture, result),
-            *skin,
+            psnr=psnr(result, truth, region),
+            ssim=ssim(result, truth, region),
+            psnr_fitted=psnr(fitted, truth, region),
+            ssim_fitted=ssim(fitted, truth, region),
+            landmarks=self._landmark_error(front, result),
+            neck=neck,
+            arms=arms,
+            hands=hands,
+            seams=seam_step(result, self.atlas.seams, self.atlas.mask(SIZE)).ratio,
+            psnr_read_back=psnr(read_back, truth, region),
+            ssim_read_back=ssim(read_back, truth, region),
         )
-        return figures, result, photo
+        return Trip(condition, photo, result, figures)
 
-    def _landmark_error(self, texture: Picture, result: Picture) -> float:
-        front = self.views[0.0]
-        wanted, found = (front.landmark_uvs(image, self.finder) for image in (texture, result))
+    def _landmark_error(self, wanted: NDArray[np.float64] | None, result: Picture) -> float:
+        found = self.views[0.0].landmark_uvs(result, self.finder)
         if wanted is None or found is None:
             return float("nan")
         return float(np.nanmedian(np.linalg.norm(wanted - found, axis=1)))
 
-    def _skin_distances(self, photo: Picture, result: Picture) -> tuple[float, float, float]:
+    def _skin_distances(self, photo: Picture, result: Picture) -> list[float]:
+        """Of the neck, the arms and the hands."""
         cheek = self._cheek(photo)
-        position = self.atlas.position(SIZE)
-        across, height = np.abs(position[..., 0]), position[..., 2]
-        used = self.atlas.mask(SIZE)
-        neck = (across < 0.05) & (height > 0.27) & (height < 0.30)
-        places = (neck, (across > 0.4) & (across < 0.6), across > 0.72)
-        distances = [float(deltaE_ciede2000(cheek, np.median(lab(result[used & place]), axis=0))) for place in places]
-        return distances[0], distances[1], distances[2]
+        skins = [result[self.atlas.shows(parts, SIZE)] for parts in ({Part.NECK}, FOREARMS, HANDS)]
+        return [float(deltaE_ciede2000(cheek, np.median(lab(skin), axis=0))) for skin in skins]
 
     def _cheek(self, photo: Picture) -> NDArray[np.float64]:
         """(3,) Lab of the photo's cheeks."""
@@ -276,6 +309,7 @@ def target_lines(by_condition: dict[str, list[Figures]]) -> list[str]:
         line("dB that the side light costs, 20 degrees", turned_cost, 2, 2),
         line("landmark error in UV, all photos", median(everything, "landmarks"), 0.008, 4),
         line("CIEDE2000 of the skin, even light", statistics.median(skin) if skin else float("nan"), 4, 2),
+        line("step at seams over step beside them", median(everything, "seams"), 1.5, 2),
     ]
 
 
@@ -312,18 +346,16 @@ def main() -> None:
     if not paths:
         sys.exit(f"No textures in {data / 'textures'}; say where with --shared.")
     start = time.perf_counter()
-    trip = RoundTrip(data / "smpl" / f"SMPL_{options.body}_default_resolution.obj", options.distance)
+    round_trip = RoundTrip(data / "smpl" / f"SMPL_{options.body}_default_resolution.obj", options.distance)
     results: dict[str, dict[str, Figures]] = {}
     for path in paths:
         texture = np.array(Image.open(path).convert("RGB"))
-        results[path.stem] = {}
-        for number, condition in enumerate(CONDITIONS):
-            figures, result, photo = trip.measure(texture, condition)
-            results[path.stem][condition.name] = figures
-            if options.save:
-                options.save.mkdir(parents=True, exist_ok=True)
-                picture = comparison(texture, result, photo)
-                Image.fromarray(picture).save(options.save / f"{path.stem}_{number}.png")
+        trips = round_trip.trips(texture)
+        results[path.stem] = {trip.condition.name: trip.figures for trip in trips}
+        if options.save:
+            options.save.mkdir(parents=True, exist_ok=True)
+            rows = [comparison(texture, trip.result, trip.photo) for trip in trips]
+            Image.fromarray(np.vstack(rows)).save(options.save / f"{path.stem}.png")
     text = report(results)
     print(text)
     print(f"{time.perf_counter() - start:.0f} s")

@@ -31,10 +31,15 @@ class Camera:
 
     def draw(self, vertices: NDArray[np.floating], triangles: NDArray[np.integer]) -> Raster:
         """Which triangle is seen at each pixel. `vertices` (V, 3), `triangles` (T, 3)."""
-        turned = self.turn(vertices - self.centre)
-        nearness = 1.0 / (1.0 + turned[:, 1:2] / self.distance)
-        pixels = (turned[:, [0, 2]] * nearness * [1, -1] / self.extent * 0.5 + 0.5) * self.size
-        return rasterize(pixels[triangles], (self.size, self.size), turned[:, 1][triangles])
+        pixels, depth = self.project(vertices)
+        return rasterize(pixels[triangles], (self.size, self.size), depth[triangles])
+
+    def project(self, points: NDArray[np.floating]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Where points, (..., 3), are in the picture, (..., 2) pixels, and how far behind the centre, (...) metres."""
+        turned = self.turn(points - self.centre)
+        depth = turned[..., 1]
+        flat = turned[..., [0, 2]] / (1.0 + depth[..., None] / self.distance)
+        return (flat * [1, -1] / self.extent * 0.5 + 0.5) * self.size, depth
 
     def turn(self, vectors: NDArray[np.floating]) -> NDArray[np.float64]:
         """Room to camera directions: x right, y away from the eye, z up."""

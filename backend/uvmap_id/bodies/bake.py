@@ -48,6 +48,7 @@ class Baked:
         registered: (V, 3) float64 the same body drawn onto SMPL's surface.
         outer: (F,) bool, faces on the outside of the body.
         landmarks: (478, 2) float32 UVs of the face landmarks.
+        shares: (V, G) float32, how much each group of bones moves each vertex.
     """
 
     vertices: NDArray[np.float32]
@@ -57,6 +58,7 @@ class Baked:
     registered: NDArray[np.float64]
     outer: NDArray[np.bool_]
     landmarks: NDArray[np.float32]
+    shares: NDArray[np.float32]
 
 
 def bake(template: Path, textures: list[Path]) -> Baked:
@@ -83,6 +85,7 @@ def bake(template: Path, textures: list[Path]) -> Baked:
         registered=registered,
         outer=source.parts(*OUTER_PARTS),
         landmarks=landmarks,
+        shares=source.shares,
     )
 
 
