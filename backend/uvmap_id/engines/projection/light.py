@@ -10,10 +10,12 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from uvmap_id.pictures import Floats, blur
+from uvmap_id.pictures import Floats, blur, resize
 
 _LUMINANCE = np.array([0.2126, 0.7152, 0.0722], np.float32)
 _ROUNDS = 5
+_WORKING_SIDE = 160
+_FEWEST_PIXELS = 100
 _NORMAL_BLUR = 0.035  # Standard deviation, as a share of the region's width.
 _RIDGE = 0.02
 _DARKEST = 0.45  # No shading below this share of the brightest is divided out: it would only raise noise.
@@ -35,24 +37,27 @@ def shading(colour: Floats, normals: Floats, weight: Floats) -> Floats:
     """(h, w) the light on each pixel of a face, 1 where it is fully lit, and everywhere if the light is even.
 
     Args:
-        colour: (h, w, 3) linear.
+        colour: (h, w, 3) float32 linear.
         normals: (h, w, 3) unit normals in body axes, so that x tells left from right. They are smoothed: light on
             the sides of a nose follows no nine harmonics, and a smooth error is not seen.
         weight: (h, w) 1 on what is surely skin and seen.
     """
-    basis = harmonics(_smoothed(normals))
-    chosen = weight > 0.3
-    if chosen.sum() < 200:
+    # Light is smooth: a small picture tells as much as a large one.
+    small = (_WORKING_SIDE, _WORKING_SIDE)
+    basis = harmonics(_smoothed(resize(normals, small)))
+    brightness, sure = resize(colour, small) @ _LUMINANCE, resize(weight, small)
+    chosen = sure > 0.3
+    if chosen.sum() < _FEWEST_PIXELS:
         return np.ones(weight.shape, np.float32)
-    light = _fit(basis[chosen], (colour @ _LUMINANCE)[chosen], weight[chosen])
+    light = _fit(basis[chosen], brightness[chosen], sure[chosen])
     light *= _one_sidedness(basis[chosen], light)
     light[0] = 0
     field = basis @ light
     # What was left of the mean carries the level that the fit found.
-    level = np.average((colour @ _LUMINANCE)[chosen], weights=weight[chosen]) - field[chosen].mean()
-    shaded = field + level
-    full = np.percentile(shaded[chosen], _FULLY_LIT)
-    return np.maximum(shaded / full, _DARKEST).astype(np.float32)
+    level = np.average(brightness[chosen], weights=sure[chosen]) - field[chosen].mean()
+    full = np.percentile((field + level)[chosen], _FULLY_LIT)
+    shaded = np.maximum((field + level) / full, _DARKEST).astype(np.float32)
+    return resize(shaded, (weight.shape[0], weight.shape[1]))
 
 
 def _smoothed(normals: NDArray[np.floating]) -> Floats:
