@@ -7,17 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from uvmap_id.atlas.head import ear_distance, hairline
 from uvmap_id.atlas.layout import uv_grid
 from uvmap_id.atlas.parts import Part
 from uvmap_id.bodies.bone_groups import Group
 from uvmap_id.pictures import Floats, resize
 
-# The hairline from the forehead past the ear to the nape, in the T-pose: y (front to back) and z, metres.
-_HAIRLINE_Y = (-0.110, -0.085, -0.060, -0.035, -0.015, 0.010, 0.030, 0.055, 0.100)
-_HAIRLINE_Z = (0.516, 0.508, 0.486, 0.452, 0.428, 0.425, 0.395, 0.345, 0.332)
-# The ears in the atlas: middles and half axes. The first is the body's right one.
-_EARS = ((0.130, 0.780), (0.469, 0.780))
-_EAR_AXES = (0.029, 0.053)
 _BEHIND_EARS = 0.03  # metres, y
 _SOLE_TILT = -0.35  # A sole's normals point down at least so much,
 _SOLE_HEIGHT = 0.035  # and it is so near to the lowest point, metres.
@@ -95,10 +90,10 @@ def _label_head(labels: NDArray[np.uint8], texels: Texels, right: NDArray[np.uin
     neck, head = texels.group == Group.NECK, texels.group == Group.HEAD
     labels[neck | (head & (back > _BEHIND_EARS))] = Part.NECK
     labels[head & (back <= _BEHIND_EARS)] = Part.FACE
-    hair = height > np.interp(back, _HAIRLINE_Y, _HAIRLINE_Z)
+    hair = height > hairline(back)
     labels[(neck | head) & hair] = Part.SCALP
     u, v = uv_grid(len(labels))
-    distance = np.min([np.hypot((u - x) / _EAR_AXES[0], (v - y) / _EAR_AXES[1]) for x, y in _EARS], axis=0)
+    distance = ear_distance(u, v)
     ear = head & (distance < 1)
     labels[ear] = Part.EAR_LEFT + right[ear]
 
