@@ -30,11 +30,20 @@ _OUTER_LIPS = (61, 185, 40, 39, 37, 0, 267, 269, 270, 409, 291, 375, 321, 405, 3
 _FEATURES = (RIGHT_EYE, LEFT_EYE, _OUTER_LIPS)
 _BRIDGE = 168
 
-# How far features may lie from their place in the atlas, metres on the face.
-_TOLERANCE, _EYE_TOLERANCE, _MOUTH_TOLERANCE, _OUTLINE_TOLERANCE = 0.004, 0.003, 0.011, 0.008
+_INNER_LOWER_LIP = (95, 88, 178, 87, 14, 317, 402, 318, 324)
+_INNER_UPPER_LIP = (191, 80, 81, 82, 13, 312, 311, 310, 415)
+_OUTER_LOWER_LIP = (146, 91, 181, 84, 17, 314, 405, 321, 375)
+# Of an open mouth the detector puts the lower lip's inner edge into the teeth, by this share of the lip.
+_LIP_BIAS = 0.3
+_OPEN = (0.1, 0.35)  # the gap between the lips, as a share of the lower lip's height, for closed and for open
+
+# How far features may lie from their place in the atlas, metres on the face. Bodies have eyes of their own between
+# their lids, so eyes must fit. Their lips meet in a line: an open mouth shows its teeth above that line.
+_TOLERANCE, _OUTLINE_TOLERANCE, _EYE_TOLERANCE = 0.004, 0.008, 0.0008
+_MOUTH_TOLERANCE, _LOWER_LIP_TOLERANCE, _UPPER_LIP_TOLERANCE = 0.011, 0.0015, 0.03
 _MOUTH_REACH = 0.03  # metres from the lips within which landmarks follow the mouth
-_SHIFT_GRID = 48
-_SMOOTHING = 2e-3
+_SHIFT_GRID = 96
+_SMOOTHING = 5e-6
 _SHIFT_REACH = 0.10  # Atlas units beyond the outline within which the shift fades away.
 
 _GRID = region.RESOLUTION
@@ -131,13 +140,26 @@ def _near_mouth(shape: FaceShape, atlas: Atlas) -> NDArray[np.int64]:
     return np.flatnonzero(distance < _MOUTH_REACH)
 
 
+def _unbiased(points: Floats) -> Floats:
+    """(468, 2) landmarks in which the inner edge of an open mouth's lower lip lies on the lip."""
+    inner, outer = points[list(_INNER_LOWER_LIP)], points[list(_OUTER_LOWER_LIP)]
+    lip = np.linalg.norm(outer - inner, axis=1).mean()
+    gap = np.linalg.norm(inner - points[list(_INNER_UPPER_LIP)], axis=1).mean()
+    share = _LIP_BIAS * smoothstep(*_OPEN, np.array(gap / max(float(lip), 1e-6)))
+    moved = points.astype(np.float64)
+    moved[list(_INNER_LOWER_LIP)] += share * (outer - inner)
+    return moved
+
+
 def _shift(face: FaceLandmarks, pose: Pose, shape: FaceShape, atlas: Atlas, outline: Floats) -> Floats:
     """(N, N, 2) pixels by which the projection misses what it should show, beyond the features' tolerance."""
     landmarks = atlas.landmarks[:MESH_LANDMARK_COUNT].astype(np.float64)
-    missed = face.points[:MESH_LANDMARK_COUNT, :2] - pose.project(shape.at(landmarks))
+    missed = _unbiased(face.points[:MESH_LANDMARK_COUNT, :2]) - pose.project(shape.at(landmarks))
     tolerance = np.full(MESH_LANDMARK_COUNT, _TOLERANCE)
     tolerance[list(FACE_OVAL)] = _OUTLINE_TOLERANCE
     tolerance[_near_mouth(shape, atlas)] = _MOUTH_TOLERANCE
+    tolerance[list(_INNER_LOWER_LIP)] = _LOWER_LIP_TOLERANCE
+    tolerance[list(_INNER_UPPER_LIP)] = _UPPER_LIP_TOLERANCE
     tolerance[[*RIGHT_EYE, *LEFT_EYE]] = _EYE_TOLERANCE
     length = np.linalg.norm(missed, axis=1) / pose.scale
     needed = missed * np.clip(1 - tolerance / np.maximum(length, 1e-9), 0, None)[:, None]
