@@ -12,6 +12,7 @@ from uvmap_id.engines.projection.garments import Garment, Rgb, shaded
 from uvmap_id.pictures import Floats
 
 _STITCH, _STITCH_GAP = 0.0032, 0.0014
+_SHOWN = 0.0009  # The largest texel that still shows single stitches, metres.
 
 
 @dataclass(slots=True)
@@ -73,11 +74,11 @@ class Cloth:
     def stitches(self, distance: Floats, along: Floats, where: Floats | float = 1.0, thread: Rgb | None = None) -> None:
         """A row of stitches; they merge into a thin line where texels are too large to show them."""
         line = self.tile.ridge(distance, 0.0009) * where
-        if self.tile.texel < _STITCH_GAP:
+        if self.tile.texel < _SHOWN:
             phase = np.mod(along, _STITCH + _STITCH_GAP)
             line = line * smoothstep(0, 0.0006, phase) * smoothstep(_STITCH, _STITCH - 0.0006, phase)
         colour = linear(shaded(self.garment.colour, -12.0) if thread is None else thread)
-        self.blend(0.75 * line, colour)
+        self.blend(0.65 * line, colour)
         self.relief += 0.22 * line
 
     def darken(self, amount: Floats) -> None:

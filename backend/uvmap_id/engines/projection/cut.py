@@ -77,9 +77,9 @@ def _hands(x: Floats, y: Floats, z: Floats, garment: Garment) -> Floats:
 
 
 def _head(x: Floats, y: Floats, z: Floats, garment: Garment) -> Floats:
-    # Lower at the back, as a hat sits, but above the ears.
     del x
-    return z - (garment.hem - 0.30 * np.clip(y, -0.2, 0.07) + 0.012 * smoothstep(0.05, 0.0, np.abs(y + 0.0)))
+    # Lower at the back, as a hat sits, but above the ears.
+    return z - (garment.hem - 0.20 * y)
 
 
 def _waist(x: Floats, y: Floats, z: Floats, garment: Garment) -> Floats:
@@ -88,8 +88,9 @@ def _waist(x: Floats, y: Floats, z: Floats, garment: Garment) -> Floats:
 
 
 def _briefs(x: Floats, y: Floats, z: Floats, garment: Garment) -> Floats:
-    leg = z - garment.hem - np.where(y < side_y(z), 1.25, 0.75) * np.clip(np.abs(x - MIDDLE_X) - 0.03, 0, 0.16)
-    crotch = np.maximum(leg, np.minimum(0.025 - np.abs(x), z - garment.hem + 0.10))
+    rise = 1.0 - 4.0 * np.clip(y - side_y(z), -0.08, 0.08)
+    leg = 0.75 * (z - garment.hem - rise * np.clip(np.abs(x - MIDDLE_X) - 0.03, 0, 0.16))
+    crotch = np.maximum(leg, np.minimum(0.025 - np.abs(x), z - garment.hem + 0.055))
     return np.minimum(garment.waist - z, crotch)
 
 

@@ -14,7 +14,7 @@ from uvmap_id.engines.projection.garments import shaded
 from uvmap_id.pictures import Floats
 
 _FOOT_X, _SOLE_Z = 0.102, -1.106
-_DARK_SOLE, _RUBBER = (34, 31, 29), (224, 223, 217)
+_DARK_SOLE, _RUBBER = (34, 31, 29), (206, 204, 196)
 _BRASS, _GOLD, _METAL = (182, 142, 70), (206, 166, 74), (170, 170, 172)
 _HEAD_Y = -0.005
 
@@ -200,10 +200,10 @@ def tie(cloth: Cloth) -> None:
         return
     right, z = cloth.x - MIDDLE_X, cloth.z
     top, end = 0.212, cloth.garment.hem
-    width = 0.014 + 0.026 * np.clip((top - z) / (top - end), 0, 1)
+    width = 0.010 + 0.029 * np.clip((top - z) / (top - end), 0, 1)
     blade = np.minimum(width - np.abs(right), z - end - 0.85 * np.abs(right))
     blade = np.minimum(blade, top - z)
-    knot = polygon(right, z, ((-0.021, 0.240), (0.021, 0.240), (0.013, 0.198), (-0.013, 0.198)))
+    knot = polygon(right, z, ((-0.019, 0.248), (0.019, 0.248), (0.012, 0.206), (-0.012, 0.206)))
     for inside, height in ((blade, 0.5), (knot, 1.2)):
         cloth.patch(inside, height=height, where=cloth.front)
         cloth.darken(0.22 * smoothstep(0.004, 0.0, inside) * (inside > 0) * cloth.front)

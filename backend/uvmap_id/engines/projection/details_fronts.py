@@ -51,7 +51,7 @@ def collar(cloth: Cloth) -> None:
     depth = below_neck(cloth.x, cloth.y, cloth.z, cloth.garment)
     middle = cloth.tile.middle
     forward = smoothstep(0.02, -0.03, cloth.y)
-    points = 0.052 * np.exp(-(((middle - 0.047) / 0.020) ** 2)) * forward
+    points = 0.030 * np.exp(-(((middle - 0.047) / 0.022) ** 2)) * forward
     inside = np.minimum(0.034 + points - depth, 0.12 - middle)
     # In front the two halves part.
     gap = middle - (0.0035 + 0.42 * np.clip(depth - 0.004, 0, None))

@@ -144,8 +144,9 @@ def welt_seat(cloth: Cloth) -> None:
 
 def crease(cloth: Cloth) -> None:
     """The pressed line down front and back of a suit's trousers."""
-    line = cloth.tile.ridge(np.abs(cloth.x) - 0.092, 0.004) * (cloth.z < -0.28)
-    cloth.relief += 1.0 * smoothstep(0.016, 0.0, np.abs(np.abs(cloth.x) - 0.092)) * (cloth.z < -0.28)
+    below = smoothstep(-0.24, -0.42, cloth.z)
+    line = cloth.tile.ridge(np.abs(cloth.x) - 0.092, 0.004) * below
+    cloth.relief += smoothstep(0.020, 0.0, np.abs(np.abs(cloth.x) - 0.092)) * below
     cloth.darken(-0.10 * line)
 
 

@@ -61,10 +61,10 @@ def bound_hem(cloth: Cloth) -> None:
 def ribbed_neck(cloth: Cloth) -> None:
     """A band of ribbing around the neck."""
     depth = below_neck(cloth.x, cloth.y, cloth.z, cloth.garment)
-    width = 0.021
+    width = 0.013 if cloth.garment.fabric_name == "cotton" else 0.02
     turn = np.arctan2(cloth.x - MIDDLE_X, 0.0 - cloth.y)
     inside = np.minimum(width - depth, depth + 0.004)
-    cloth.ribs(inside, turn * 0.075, 0.0040)
+    cloth.ribs(inside, turn * 0.075, 0.0030)
     cloth.seam(depth - width, cloth.z > 0.1)
 
 

@@ -142,6 +142,9 @@ def wrap(x: Floats, y: Floats, z: Floats, *, legs: bool) -> Wrap:
     arm = on_arm(x, z)
     axis_x = np.where(x > 0, np.float32(0.09), np.float32(-0.09)) if legs else np.float32(MIDDLE_X)
     right = np.where(arm, y - ARM_Y, x - axis_x)
-    front = np.where(arm, z - ARM_Z, side_y(z) - y)
+    front = side_y(z) - y
+    # On chest and shoulder blades cloth hangs straight: lines must not run together at the neck.
+    flat = 0.1 * smoothstep(0.06, 0.17, z)
+    front = np.where(arm, z - ARM_Z, np.copysign(np.maximum(np.abs(front), flat), front))
     along = np.where(arm, np.abs(x) - 0.4, -z)
     return Wrap(np.arctan2(right, front) / (2 * np.pi), along, np.hypot(right, front))

@@ -13,7 +13,7 @@ from uvmap_id.engines.projection.figure import ARM_Z, MIDDLE_X, on_arm, side_y
 from uvmap_id.engines.projection.garments import Garment
 from uvmap_id.pictures import Floats, blur
 
-_MILLIMETRES = 2.6  # Height of a fold in cloth as loose as a shirt.
+_MILLIMETRES = 3.6  # Height of a fold in cloth as loose as a shirt.
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,12 +46,12 @@ def _upper(at: _Places, garment: Garment, random: np.random.Generator) -> Floats
     from_armpit = np.hypot(far - 0.165, at.z - 0.12)
     turn = np.arctan2(0.12 - at.z, 0.165 - far + 0.02)
     fan = _creases(random, 0.055 * turn, 0.4 * from_armpit, at.y, 0.028, 0.10) * _near(from_armpit, 0.06, 0.075)
-    slant = at.z + 0.5 * np.abs(at.x - MIDDLE_X)
+    slant = at.z + 0.3 * at.x * np.sign(side_y(at.z) - at.y)
     waist = _creases(random, slant, at.x, at.y, 0.05, 0.16) * (0.25 + _near(at.z, -0.06, 0.09))
     trunk = 0.8 * fan + 0.75 * waist
     if garment.hem < -0.4:
         trunk = trunk * smoothstep(-0.2, -0.05, at.z) + _hanging(at, random)
-    return np.where(arm, 0.8 * sleeve, trunk * smoothstep(0.29, 0.2, at.z))
+    return np.where(arm, 1.0 * sleeve, trunk * smoothstep(0.29, 0.2, at.z))
 
 
 def _lower(at: _Places, garment: Garment, random: np.random.Generator) -> Floats:
@@ -61,7 +61,7 @@ def _lower(at: _Places, garment: Garment, random: np.random.Generator) -> Floats
     knee = _near(at.z, -0.74, 0.085) * (0.55 + 0.6 * smoothstep(-0.04, 0.05, behind))
     stacked = 1.2 * _near(at.z, garment.hem + 0.03, 0.07) * (garment.hem < -0.85)
     slant = at.z + 0.5 * behind * np.sign(at.x)
-    leg = _creases(random, slant, at.x, at.y, 0.042, 0.13) * (knee + stacked + 0.16)
+    leg = _creases(random, slant, at.x, at.y, 0.042, 0.13) * (1.5 * knee + stacked + 0.25)
     # Whiskers: from the crotch outwards, and under the seat.
     far = np.hypot(at.x - MIDDLE_X, at.z + 0.375)
     turn = np.arctan2(at.z + 0.375, np.abs(at.x - MIDDLE_X) + 0.01)

@@ -20,6 +20,7 @@ from uvmap_id.engines.projection.garments import Garment
 from uvmap_id.engines.projection.patterns import PatternFields, pattern_colour
 from uvmap_id.pictures import Floats, blur
 
+_WEAVE = 0.0006  # Metres from thread to thread.
 _THICKNESS = 0.8  # Relief of cloth over skin, millimetres.
 _SHADE_REACH = 0.006  # How far a hem darkens what is under it, metres.
 _BEYOND = 0.02  # Fields are drawn a little beyond the garment's edge.
@@ -80,6 +81,8 @@ def _small_noise(canvas: Canvas, worn: Floats, wavelength: float) -> Floats:
 def _sewn(tile: Tile, depth: Floats, stock: _Stock) -> Cloth:
     garment, fabric = stock.garment, stock.garment.fabric
     weave = tile.repeated(stock.weave)
+    # A weave of half a millimetre is averaged away where a texel is larger.
+    fineness = min(1.0, max(0.2, _WEAVE / tile.texel))
     folds = tile.enlarged(stock.folds, cubic=True)
     fade = tile.enlarged(stock.fade)
     colour = np.broadcast_to(pattern_colour(tile, garment, stock.patterns), (*tile.x.shape, 3))
@@ -93,7 +96,7 @@ def _sewn(tile: Tile, depth: Floats, stock: _Stock) -> Cloth:
         depth=depth,
         cover=cover,
         colour=(colour * tint[..., None]).astype(np.float32),
-        relief=folds + fabric.weave * weave,
+        relief=folds + fabric.weave * fineness * weave,
         roughness=np.full(depth.shape, fabric.roughness, np.float32) + np.float32(0.02) * fade,
         grain=weave,
     )
@@ -115,4 +118,4 @@ def _lay(cloth: Cloth) -> None:
     canvas.roughness[place] += cover * (cloth.roughness - canvas.roughness[place])
     # The body under cloth keeps a little of what it wears below.
     beneath = canvas.relief[place]
-    canvas.relief[place] += cover * (_THICKNESS + cloth.relief - 0.75 * beneath)
+    canvas.relief[place] += cover * (_THICKNESS + cloth.relief - 0.9 * beneath)
