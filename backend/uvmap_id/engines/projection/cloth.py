@@ -12,6 +12,8 @@ from uvmap_id.engines.projection.garments import Garment, Rgb, shaded
 from uvmap_id.pictures import Floats
 
 _STITCH, _STITCH_GAP = 0.0032, 0.0014
+_PUCKER = 0.011  # How far beside a seam cloth puckers, metres.
+_RIM = 0.005  # How far a piece sewn on darkens what is beside it, metres.
 _SHOWN = 0.0009  # The largest texel that still shows single stitches, metres.
 
 
@@ -57,22 +59,26 @@ class Cloth:
     @property
     def front(self) -> Floats:
         """1 on the body's front, 0 on its back."""
-        return (self.tile.behind < 0).astype(np.float32)
+        return self.tile.front
 
     @property
     def back(self) -> Floats:
         """1 on the body's back, 0 on its front."""
-        return (self.tile.behind >= 0).astype(np.float32)
+        return self.tile.back
 
     def seam(self, distance: Floats, where: Floats | float = 1.0, *, dent: float = 0.45) -> None:
         """A seam: cloth sinks into it and puckers a little beside it."""
+        if _far(distance, _PUCKER, where):
+            return
         line = self.tile.ridge(distance, 0.0016) * where
-        beside = smoothstep(0.011, 0.002, np.abs(distance)) * where
+        beside = smoothstep(_PUCKER, 0.002, np.abs(distance)) * where
         self.darken(0.28 * line + 0.05 * beside)
         self.relief += (0.25 * beside * (1 + 0.35 * self.grain)) - dent * line
 
     def stitches(self, distance: Floats, along: Floats, where: Floats | float = 1.0, thread: Rgb | None = None) -> None:
         """A row of stitches; they merge into a thin line where texels are too large to show them."""
+        if _far(distance, max(0.0009, 1.3 * self.tile.texel), where):
+            return
         line = self.tile.ridge(distance, 0.0009) * where
         if self.tile.texel < _SHOWN:
             phase = np.mod(along, _STITCH + _STITCH_GAP)
@@ -99,13 +105,15 @@ class Cloth:
         where: Floats | float = 1.0,
     ) -> Floats:
         """Sew a piece on, where `inside` is positive metres from its edge. Returns its cover, 0..1."""
+        if float(inside.max()) < -_RIM:
+            return np.zeros_like(inside)
         share = self.tile.step(inside) * where
         if colour is not None:
             shade = linear(colour)[None, None] * np.exp(self.garment.fabric.mottle * self.grain)[..., None]
             self.blend(share, shade)
         if roughness is not None:
             self.roughness += share * (roughness - self.roughness)
-        rim = smoothstep(-0.005, 0.0, inside) * (1 - share) * where
+        rim = smoothstep(-_RIM, 0.0, inside) * (1 - share) * where
         self.darken(0.16 * rim)
         self.relief += height * share
         return share
@@ -124,10 +132,20 @@ class Cloth:
 
     def ribs(self, inside: Floats, phase: Floats, width: float = 0.0045) -> None:
         """Ribbing of `width` metres, where `inside` is positive; `phase` is metres across the ribs."""
+        if float(inside.max()) < -self.tile.texel:
+            return
         share = self.tile.step(inside)
         wave = np.cos(phase * np.float32(2 * np.pi / max(width, 2.5 * self.tile.texel)))
         self.relief += share * 0.5 * wave
         self.darken(share * (0.07 - 0.07 * wave))
+
+
+def _far(distance: Floats, reach: float, where: Floats | float) -> bool:
+    """True where nothing of a line would be seen."""
+    near = np.abs(distance) < reach
+    if isinstance(where, np.ndarray):
+        near &= where != 0
+    return not near.any()
 
 
 def polygon(x: Floats, z: Floats, corners: tuple[tuple[float, float], ...]) -> Floats:

@@ -30,7 +30,9 @@ def depth_of(x: Floats, y: Floats, z: Floats, garment: Garment) -> Floats:
 def below_neck(x: Floats, y: Floats, z: Floats, garment: Garment) -> Floats:
     """Metres below the neckline, a plane that is lower in front and rises beside the neck to spare the shoulders."""
     beside = np.clip(np.abs(x - MIDDLE_X) - 0.06, 0, None)
-    return np.float32(0.258 + garment.neckline) + 0.5 * y + 9 * beside * beside - z
+    # A low neckline must rise faster to leave its straps.
+    steep = 9.0 if garment.neckline >= 0 else 22.0
+    return np.float32(0.258 + garment.neckline) + 0.5 * y + steep * beside * beside - z
 
 
 def beside_opening(x: Floats, y: Floats, z: Floats, bottom: float) -> Floats:
@@ -46,7 +48,7 @@ def _upper(x: Floats, y: Floats, z: Floats, garment: Garment) -> Floats:
     limit: Floats | float = garment.sleeve
     if garment.sleeve < _SLEEVELESS:
         # Straps on the shoulders, room for the arms below them.
-        limit = garment.sleeve - 0.055 * smoothstep(0.135, 0.24, z)
+        limit = garment.sleeve - 0.045 * smoothstep(0.135, 0.24, z)
     depth = np.minimum(np.minimum(limit - far, z - garment.hem), below_neck(x, y, z, garment))
     if garment.opening is not None:
         depth = np.minimum(depth, beside_opening(x, y, z, garment.opening))
@@ -88,10 +90,9 @@ def _waist(x: Floats, y: Floats, z: Floats, garment: Garment) -> Floats:
 
 
 def _briefs(x: Floats, y: Floats, z: Floats, garment: Garment) -> Floats:
-    rise = 1.0 - 4.0 * np.clip(y - side_y(z), -0.08, 0.08)
+    rise = 1.15 - 4.0 * np.clip(y - side_y(z), -0.08, 0.08)
     leg = 0.75 * (z - garment.hem - rise * np.clip(np.abs(x - MIDDLE_X) - 0.03, 0, 0.16))
-    crotch = np.maximum(leg, np.minimum(0.025 - np.abs(x), z - garment.hem + 0.055))
-    return np.minimum(garment.waist - z, crotch)
+    return np.minimum(garment.waist - z, leg)
 
 
 def _neck(x: Floats, y: Floats, z: Floats, garment: Garment) -> Floats:

@@ -64,6 +64,8 @@ def collar(cloth: Cloth) -> None:
 
 def stand_collar(cloth: Cloth) -> None:
     """A band that stands around the neck."""
+    if not cloth.tile.meets((-0.2, 0.2), (0.15, 0.4)):
+        return
     depth = below_neck(cloth.x, cloth.y, cloth.z, cloth.garment)
     near = np.abs(cloth.x) < 0.2
     cloth.patch(np.where(near, 0.032 - depth, -1.0), height=0.9)

@@ -39,6 +39,8 @@ def leg_seams(cloth: Cloth) -> None:
 def waistband(cloth: Cloth) -> None:
     """The band around the waist."""
     inside = cloth.z - (cloth.garment.waist - _WAISTBAND)
+    if inside.max() < -0.02:
+        return
     cloth.relief += 0.8 * cloth.tile.step(inside)
     cloth.seam(inside, inside > -0.05, dent=0.6)
     around = np.arctan2(cloth.x - MIDDLE_X, side_y(cloth.z) - cloth.y) * 0.14
@@ -91,6 +93,8 @@ def jeans_pockets(cloth: Cloth) -> None:
         return
     far = cloth.tile.middle
     # A quarter of an ellipse whose middle is where waistband and side seam meet.
+    if not cloth.front.any():
+        return
     bow = (1 - np.hypot((far - 0.157) / 0.098, (cloth.z - top) / 0.066)) * 0.066
     where = cloth.front * (cloth.z < top + 0.001)
     cloth.relief -= 0.5 * cloth.tile.step(bow) * where
@@ -195,6 +199,8 @@ def side_stripes(cloth: Cloth) -> None:
 def drawstring(cloth: Cloth) -> None:
     """An elastic waist that is gathered, and a bow of cord."""
     inside = cloth.z - (cloth.garment.waist - _WAISTBAND)
+    if inside.max() < -0.02 and not cloth.tile.meets((-0.05, 0.05), (-0.3, -0.1), (-1, 0)):
+        return
     around = np.arctan2(cloth.x - MIDDLE_X, side_y(cloth.z) - cloth.y)
     cloth.ribs(inside, around * 0.14, 0.008)
     cloth.seam(inside, inside > -0.05)
@@ -207,6 +213,8 @@ def drawstring(cloth: Cloth) -> None:
 def ribbed_ankles(cloth: Cloth) -> None:
     """Ribbing at the legs' ends."""
     inside = cloth.garment.hem + 0.045 - cloth.z
+    if inside.max() < -0.02:
+        return
     cloth.ribs(inside, np.arctan2(np.abs(cloth.x) - _LEG_X, cloth.tile.behind) * 0.045)
     cloth.seam(inside)
 

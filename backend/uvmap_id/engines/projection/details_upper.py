@@ -60,6 +60,8 @@ def bound_hem(cloth: Cloth) -> None:
 
 def ribbed_neck(cloth: Cloth) -> None:
     """A band of ribbing around the neck."""
+    if not cloth.tile.meets((-0.2, 0.2), (0.12, 0.4)):
+        return
     depth = below_neck(cloth.x, cloth.y, cloth.z, cloth.garment)
     width = 0.013 if cloth.garment.fabric_name == "cotton" else 0.02
     turn = np.arctan2(cloth.x - MIDDLE_X, 0.0 - cloth.y)
@@ -72,6 +74,8 @@ def ribbed_cuffs(cloth: Cloth) -> None:
     """Ribbing at the ends of the sleeves."""
     width = _RIB_WIDTH if cloth.garment.sleeve > 0.5 else 0.022
     inside = np.abs(cloth.x) - (cloth.garment.sleeve - width)
+    if inside.max() < -0.02:
+        return
     turn = np.arctan2(cloth.y - ARM_Y, cloth.z - ARM_Z)
     arm = cloth.tile.step(np.abs(cloth.x) - ARMHOLE)
     cloth.ribs(np.where(arm > 0, inside, -1.0), turn * 0.036)
@@ -81,6 +85,8 @@ def ribbed_cuffs(cloth: Cloth) -> None:
 def ribbed_hem(cloth: Cloth) -> None:
     """Ribbing at the lower hem."""
     inside = cloth.garment.hem + _RIB_WIDTH - cloth.z
+    if inside.max() < -0.02:
+        return
     turn = np.arctan2(cloth.x - MIDDLE_X, -0.02 - cloth.y)
     trunk = np.abs(cloth.x) < 0.25
     cloth.ribs(np.where(trunk, inside, -1.0), turn * 0.14)
@@ -197,6 +203,8 @@ def shoulder_straps(cloth: Cloth) -> None:
 
 def hood(cloth: Cloth) -> None:
     """A hood that lies on the back, its edge around the neck, and its cords in front."""
+    if not cloth.tile.meets((-0.25, 0.25), (0.05, 0.4)):
+        return
     neck = below_neck(cloth.x, cloth.y, cloth.z, cloth.garment)
     turn = np.abs(np.arctan2(cloth.x - MIDDLE_X, cloth.y - 0.0))
     length = 0.022 + 0.085 * smoothstep(1.6, 0.3, turn)

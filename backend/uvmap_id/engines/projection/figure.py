@@ -5,6 +5,7 @@ The numbers are measured on SMPL's mean body in the T-pose, in metres: z = 0 is 
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -21,7 +22,7 @@ CROTCH_Z = -0.40
 _TILE = 256
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Tile:
     """A small part of the canvas; all fields are (h, w) float32.
 
@@ -50,15 +51,40 @@ class Tile:
         width = canvas.guide.window(canvas.guide.texel, rows, columns, canvas.size)
         return cls(canvas, rows, columns, x, y, z, float(np.median(width)) / canvas.size)
 
-    @property
+    def part(self, rows: slice, columns: slice) -> Tile:
+        """Some rows and columns of the tile."""
+        top, left = self.rows.start, self.columns.start
+        return Tile(
+            self.canvas,
+            slice(top + rows.start, top + rows.stop),
+            slice(left + columns.start, left + columns.stop),
+            *(np.ascontiguousarray(values[rows, columns]) for values in (self.x, self.y, self.z)),
+            self.texel,
+        )
+
+    @functools.cached_property
     def middle(self) -> Floats:
         """Metres from the body's middle line, either side."""
         return np.abs(self.x - np.float32(MIDDLE_X))
 
-    @property
+    @functools.cached_property
     def behind(self) -> Floats:
         """Metres behind the side seams: negative in front."""
         return self.y - side_y(self.z)
+
+    @functools.cached_property
+    def front(self) -> Floats:
+        """1 on the body's front, 0 on its back."""
+        return (self.behind < 0).astype(np.float32)
+
+    @functools.cached_property
+    def back(self) -> Floats:
+        """1 on the body's back, 0 on its front."""
+        return 1 - self.front
+
+    @functools.cached_property
+    def _bounds(self) -> tuple[tuple[float, float], ...]:
+        return tuple((float(values.min()), float(values.max())) for values in (self.x, self.z, self.y))
 
     def meets(
         self,
@@ -68,8 +94,8 @@ class Tile:
     ) -> bool:
         """True where the tile has texels in a box; lets details that are elsewhere cost nothing."""
         return all(
-            float(values.min()) <= high and float(values.max()) >= low
-            for values, (low, high) in ((self.x, x), (self.z, z), (self.y, y))
+            least <= high and most >= low
+            for (least, most), (low, high) in zip(self._bounds, (x, z, y), strict=True)
         )
 
     def step(self, inside: Floats) -> Floats:
@@ -117,11 +143,6 @@ def on_arm(x: Floats, z: Floats) -> Floats:
     return (np.abs(x) > ARMHOLE) & (z > 0.05)
 
 
-def on_leg(z: Floats) -> Floats:
-    """True below the crotch."""
-    return z < CROTCH_Z
-
-
 @dataclass(frozen=True, slots=True)
 class Wrap:
     """Coordinates of cloth that is wrapped around trunk and limbs, (h, w) each.
@@ -130,21 +151,25 @@ class Wrap:
         around: -0.5..0.5, turns from the front's middle (from the top, on an arm).
         along: Metres downwards from the navel, or outwards along an arm.
         radius: Metres from the limb's axis.
+        girth: How many repeats of a pattern fit around, as a part of those around the trunk: 1/2 on legs, 1/3 on arms.
     """
 
     around: Floats
     along: Floats
     radius: Floats
+    girth: Floats
 
 
 def wrap(x: Floats, y: Floats, z: Floats, *, legs: bool) -> Wrap:
-    """Wrap cloth around the body. With `legs` each leg has an axis of its own, up to the waist."""
+    """Wrap cloth around the body. Each leg has an axis of its own, with `legs` up to the waist."""
     arm = on_arm(x, z)
-    axis_x = np.where(x > 0, np.float32(0.09), np.float32(-0.09)) if legs else np.float32(MIDDLE_X)
+    leg = np.full(z.shape, True) if legs else z < CROTCH_Z
+    axis_x = np.where(leg, np.copysign(np.float32(0.09), x), np.float32(MIDDLE_X))
     right = np.where(arm, y - ARM_Y, x - axis_x)
     front = side_y(z) - y
     # On chest and shoulder blades cloth hangs straight: lines must not run together at the neck.
     flat = 0.1 * smoothstep(0.06, 0.17, z)
     front = np.where(arm, z - ARM_Z, np.copysign(np.maximum(np.abs(front), flat), front))
+    girth = np.where(arm, np.float32(1 / 3), np.where(leg, np.float32(0.5), np.float32(1)))
     along = np.where(arm, np.abs(x) - 0.4, -z)
-    return Wrap(np.arctan2(right, front) / (2 * np.pi), along, np.hypot(right, front))
+    return Wrap(np.arctan2(right, front) / (2 * np.pi), along, np.hypot(right, front), girth)

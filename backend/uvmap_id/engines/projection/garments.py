@@ -75,6 +75,7 @@ def named_colour(words: list[str], fabric: str = "") -> Rgb | None:
     return None
 
 
+@functools.lru_cache(maxsize=512)
 def shaded(colour: Rgb, lift: float) -> Rgb:
     """A colour that much lighter, in L of Lab."""
     if not lift:

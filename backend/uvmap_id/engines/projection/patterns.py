@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from uvmap_id.engines.projection.colour import linear
-from uvmap_id.engines.projection.figure import Tile, Wrap, on_arm, on_leg, wrap
+from uvmap_id.engines.projection.figure import Tile, Wrap, wrap
 from uvmap_id.engines.projection.garments import Garment, shaded
 from uvmap_id.pictures import Floats
 
@@ -34,7 +34,7 @@ def pattern_colour(tile: Tile, garment: Garment, fields: PatternFields) -> Float
     draw = _PATTERNS.get(garment.pattern)
     if draw is None:
         raise ValueError(f"wardrobe.toml has an unknown pattern: {garment.pattern}")
-    share = draw(tile, wrap(tile.x, tile.y, tile.z, legs=garment.slot == "lower" and not garment.whole))
+    share = draw(tile, wrap(tile.x, tile.y, tile.z, legs=garment.slot == "lower"))
     return plain + share[..., None] * (linear(garment.accent)[None, None] - plain)
 
 
@@ -44,18 +44,12 @@ def _wave(tile: Tile, phase: Floats, period: Floats | float, share: float) -> Fl
     return np.clip(distance / (1.2 * tile.texel) + 0.5, 0, 1)
 
 
-def _count(tile: Tile, around_trunk: int) -> Floats:
-    """How often a pattern is repeated around: fewer times on limbs, which are thinner, but always whole times."""
-    limb = np.where(on_leg(tile.z), around_trunk // 2, around_trunk)
-    return np.where(on_arm(tile.x, tile.z), around_trunk // 3, limb).astype(np.float32)
-
-
 def _stripes(tile: Tile, at: Wrap) -> Floats:
     return _wave(tile, at.along / _BAND, _BAND, 0.5)
 
 
 def _upright(tile: Tile, at: Wrap, number: int, share: float) -> Floats:
-    count = _count(tile, number)
+    count = number * at.girth
     return _wave(tile, at.around * count, 2 * np.pi * at.radius / count, share)
 
 
@@ -76,14 +70,13 @@ def _plaid(tile: Tile, at: Wrap) -> Floats:
     across = _wave(tile, at.along / period, period, 0.42)
     upright = _upright(tile, at, 12, 0.42)
     fine = _wave(tile, at.along / period + 0.5, period, 0.06)
-    fine_upright = _wave(
-        tile, at.around * _count(tile, 12) + 0.5, 2 * np.pi * at.radius / _count(tile, 12), 0.06
-    )
+    count = 12 * at.girth
+    fine_upright = _wave(tile, at.around * count + 0.5, 2 * np.pi * at.radius / count, 0.06)
     return np.clip(0.42 * across + 0.42 * upright + 0.3 * np.maximum(fine, fine_upright), 0, 1)
 
 
 def _dots(tile: Tile, at: Wrap) -> Floats:
-    count, rows = _count(tile, 24), 0.034
+    count, rows = 24 * at.girth, 0.034
     row = np.round(at.along / rows)
     place = at.around * count + 0.5 * np.mod(row, 2)
     right = (place - np.round(place)) * 2 * np.pi * at.radius / count

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from uvmap_id.engines.projection.canvas import Canvas
 from uvmap_id.engines.projection.cloth import Cloth
@@ -45,11 +46,19 @@ def dress(canvas: Canvas, garment: Garment) -> None:
 
     def sew(tile: Tile) -> None:
         depth = depth_of(tile.x, tile.y, tile.z, garment)
-        if depth.max() < -_SHADE_REACH:
+        worn = depth > -_SHADE_REACH
+        if not worn.any():
             return
-        _lay(_sewn(tile, depth, stock))
+        rows, columns = _around(worn.any(axis=1)), _around(worn.any(axis=0))
+        _lay(_sewn(tile.part(rows, columns), depth[rows, columns], stock))
 
     each_tile(canvas, sew)
+
+
+def _around(chosen: NDArray[np.bool_]) -> slice:
+    """From the first to the last that is true."""
+    places = np.flatnonzero(chosen)
+    return slice(int(places[0]), int(places[-1]) + 1)
 
 
 def _prepared(canvas: Canvas, garment: Garment) -> _Stock:

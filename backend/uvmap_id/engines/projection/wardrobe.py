@@ -33,6 +33,8 @@ _FILLERS = frozenset(
 _SHADES = {"dark": -17.0, "deep": -12.0, "light": 16.0, "pale": 20.0, "bright": 8.0, "pastel": 20.0, "faded": 9.0}
 _JOINING = frozenset(("and", "&", "/", "+"))
 _LONGEST_NAME = 3
+# What a pattern or a fabric is dyed where no colour is named, whatever the garment.
+_USUAL_COLOURS = {"camouflage": "olive", "denim": "blue"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,21 +61,16 @@ class _Reading:
     """What has been understood so far."""
 
     garments: dict[tuple[str, int], Garment] = field(default_factory=dict)
-    latest: list[tuple[str, int]] = field(default_factory=list)
+    latest: list[str] = field(default_factory=list)
     waiting: Rgb | None = None
     hair: Rgb | None = None
     bald: bool = False
     ignored: list[str] = field(default_factory=list)
 
-    def put_on(self, garments: list[Garment], main: list[Garment]) -> None:
-        """Wear garments; a colour that comes alone is for the `main` ones."""
+    def put_on(self, garments: list[Garment], words: list[str]) -> None:
+        """Wear garments; the words that named them may be completed by the next phrase."""
         self.garments.update({(garment.slot, garment.layer): garment for garment in garments})
-        self.latest = [(garment.slot, garment.layer) for garment in main]
-
-    def recolour(self, colour: Rgb) -> None:
-        """Give the garments named last another colour."""
-        for key in self.latest:
-            self.garments[key] = dataclasses.replace(self.garments[key], colour=colour)
+        self.latest = words
 
 
 def read_prompt(prompt: str) -> Outfit:
@@ -83,7 +80,7 @@ def read_prompt(prompt: str) -> Outfit:
     for phrase, separator in zip(parts[::2], parts[1::2], strict=True):
         _read_phrase(phrase, separator in _JOINING, reading)
     if reading.waiting is not None:
-        _read_lone_colour(reading.waiting, False, reading)
+        _put_colour_on(reading.waiting, reading)
     dressed, added = _decent(list(reading.garments.values()))
     dressed.sort(key=lambda garment: (garment.layer, garment.slot))
     return Outfit(tuple(dressed), reading.hair, reading.bald, tuple(reading.ignored), added)
@@ -112,34 +109,46 @@ def _read_clothes(words: list[str], joined: bool, reading: _Reading) -> list[str
     """Put on what a phrase names. Returns the words that say nothing known."""
     found = _find(words)
     if found is None:
-        colour, rest = _read_colour(words, "")
-        if colour is None or rest:
-            return words
-        _read_lone_colour(colour, joined, reading)
-        return []
+        return _read_alone(words, joined, reading)
     kind, entry, start, count = found
     rest = words[:start] + words[start + count :]
     if kind == "outfit":
-        garments, main, rest = _read_outfit(entry, rest)
-        reading.put_on(garments, main)
+        garments, rest = _read_outfit(entry, rest)
+        reading.put_on(garments, words)
         return rest
     garment, rest = _make(entry, rest)
     if reading.waiting is not None:
         garment = dataclasses.replace(garment, accent=garment.colour, colour=reading.waiting)
         reading.waiting = None
-    reading.put_on([garment], [garment])
+    reading.put_on([garment], words)
     return rest
 
 
-def _read_lone_colour(colour: Rgb, joined: bool, reading: _Reading) -> None:
-    """"red and white striped shirt" waits for its shirt; "sport, green" speaks of what was named before."""
+def _read_alone(words: list[str], joined: bool, reading: _Reading) -> list[str]:
+    """A phrase without a garment: "red and white striped shirt" waits for its shirt, "sport, green" and "dress,
+    knee-length" speak of what was named before."""
+    colour, rest = _read_colour(words, "")
+    if colour is not None and not rest:
+        if joined:
+            reading.waiting = colour
+            return []
+        if not reading.latest:
+            _put_colour_on(colour, reading)
+            return []
+    if reading.latest:
+        before = list(reading.latest)
+        # Read together, both phrases must make sense but for what the first one left over already.
+        trial = _Reading()
+        left = _read_clothes(before, False, trial)
+        if _read_clothes(words + before, False, trial) == left:
+            return _read_clothes(words + before, False, reading)[len(left) :]
+    return words
+
+
+def _put_colour_on(colour: Rgb, reading: _Reading) -> None:
+    """A colour and no garment at all: a plain T-shirt of it."""
     reading.waiting = None
-    if joined:
-        reading.waiting = colour
-    elif reading.latest:
-        reading.recolour(colour)
-    else:
-        reading.put_on([shirt := dataclasses.replace(_made_of("t-shirt"), colour=colour)], [shirt])
+    reading.put_on([dataclasses.replace(_made_of("t-shirt"), colour=colour)], [])
 
 
 def _read_hair(words: list[str]) -> tuple[Rgb | None, list[str]]:
@@ -175,23 +184,19 @@ def _known_outfit(words: list[str]) -> bool:
     return any(" ".join(words) in entry["words"] for entry in definitions()["outfit"])
 
 
-def _read_outfit(entry: dict[str, Any], words: list[str]) -> tuple[list[Garment], list[Garment], list[str]]:
-    """The garments of an outfit, those that take the outfit's colour, and the words that say nothing known.
+def _read_outfit(entry: dict[str, Any], words: list[str]) -> tuple[list[Garment], list[str]]:
+    """The garments of an outfit, and the words that say nothing known.
 
-    A pattern ("pinstripe suit") goes where the colour goes.
+    A colour or a pattern ("pinstripe suit") is for the garments whose own colour is in braces.
     """
     colour, rest = _read_colour(words, "")
     pattern, rest = _take(rest, _patterns())
-    garments, main = [], []
+    changes = ({"colour": colour} if colour else {}) | ({"pattern": pattern} if pattern is not None else {})
+    garments = []
     for phrase in entry["wears"]:
-        leading = _BRACES.search(phrase) is not None
         garment = _made_of(_BRACES.sub(r"\1", phrase))
-        if leading:
-            changes = ({"colour": colour} if colour else {}) | ({"pattern": pattern} if pattern is not None else {})
-            garment = dataclasses.replace(garment, **changes)
-            main.append(garment)
-        garments.append(garment)
-    return garments, main, rest
+        garments.append(dataclasses.replace(garment, **changes) if _BRACES.search(phrase) else garment)
+    return garments, rest
 
 
 def _made_of(phrase: str) -> Garment:
@@ -219,7 +224,7 @@ def _make(entry: dict[str, Any], words: list[str]) -> tuple[Garment, list[str]]:
     fabric_name = fabric_name or entry["fabric"]
     colour, rest = _read_colour(rest, fabric_name)
     if colour is None:
-        default = "olive" if pattern == "camouflage" else entry["colour"]
+        default = _USUAL_COLOURS.get(pattern or "") or _USUAL_COLOURS.get(fabric_name) or entry["colour"]
         colour = shaded(_certain(default, fabric_name), _lift(rest))
         rest = [word for word in rest if word not in _SHADES]
     second, rest = _read_colour(rest, fabric_name)
