@@ -83,9 +83,7 @@ UPPER_ARM, FOREARM, BACK = (0.30, 0.03, 0.25), (0.58, 0.03, 0.248), (0.05, 0.085
         ("green boots, shirt", (0.10, -0.10, -1.09), "green"),
     ],
 )
-def test_colours_are_where_a_person_wears_them(
-    prompt: str, place: tuple[float, float, float], expected: str
-) -> None:
+def test_colours_are_where_a_person_wears_them(prompt: str, place: tuple[float, float, float], expected: str) -> None:
     assert hue(worn(prompt), *place) == expected
 
 
@@ -175,7 +173,9 @@ def test_folds_are_in_the_relief_more_than_in_the_colour() -> None:
 
 def test_body_skin_is_redder_at_knuckles_and_paler_in_the_palm() -> None:
     canvas = bare(1024)
-    knuckle, back, palm = (near(canvas, *place) for place in ((0.735, 0.03, 0.23), (0.60, 0.03, 0.245), (0.72, 0.02, 0.187)))
+    knuckle, back, palm = (
+        near(canvas, *place) for place in ((0.735, 0.03, 0.23), (0.60, 0.03, 0.245), (0.72, 0.02, 0.187))
+    )
     assert knuckle[0] - knuckle[1] > back[0] - back[1] + 3
     assert palm.sum() > knuckle.sum()
 

@@ -145,6 +145,12 @@ def test_garments_come_in_the_order_of_dressing() -> None:
     assert names == ["socks", "jeans", "shirt", "tie", "coat", "glasses"]
 
 
+def test_a_belt_is_worn_over_a_shirt_that_is_tucked_in() -> None:
+    names = [garment.name for garment in read_prompt("shirt, jeans, belt").garments]
+    assert names == ["shirt", "jeans", "belt"]
+    assert [garment.name for garment in read_prompt("shirt, jeans").garments] == ["jeans", "shirt"]
+
+
 def test_every_definition_can_be_worn() -> None:
     """Whatever the data names, fabrics, colours and details, exists."""
     for kind in ("garment", "outfit"):

@@ -236,7 +236,9 @@ def buckle(cloth: Cloth) -> None:
         frame = np.minimum(outer, 0.0058 - outer)
         cloth.cover = np.maximum(cloth.cover, cloth.tile.step(outer) * cloth.front)
         cloth.patch(frame, (196, 176, 128), height=2.2, roughness=0.25, where=cloth.front)
-        cloth.patch(box(right - 0.004, up, 0.021, 0.0022), (196, 176, 128), height=2.4, roughness=0.25, where=cloth.front)
+        cloth.patch(
+            box(right - 0.004, up, 0.021, 0.0022), (196, 176, 128), height=2.4, roughness=0.25, where=cloth.front
+        )
 
 
 def belt_holes(cloth: Cloth) -> None:

@@ -170,7 +170,9 @@ def flap_pockets(cloth: Cloth) -> None:
     if not cloth.tile.meets((-0.15, 0.15), (-0.05, 0.17), (-1, 0.03)):
         return
     far = cloth.tile.middle
-    bag = polygon(far, cloth.z, ((0.040, 0.10), (0.118, 0.10), (0.118, 0.01), (0.110, 0.002), (0.048, 0.002), (0.040, 0.01)))
+    bag = polygon(
+        far, cloth.z, ((0.040, 0.10), (0.118, 0.10), (0.118, 0.01), (0.110, 0.002), (0.048, 0.002), (0.040, 0.01))
+    )
     flap = polygon(far, cloth.z, ((0.037, 0.118), (0.121, 0.118), (0.121, 0.088), (0.079, 0.072), (0.037, 0.088)))
     _pocket(cloth, bag, np.full_like(bag, 1.0))
     cloth.seam(far - 0.079, (bag > 0) * (flap < 0) * cloth.front, dent=0.3)

@@ -53,7 +53,9 @@ class Eyewear:
 def _glasses(cloth: Cloth, far: Floats, up: Floats, apart: float, dark: bool) -> None:
     larger = 1.1 if dark else 1.0
     # Frames taper towards the nose's side below.
-    lens = box(far - apart - 0.001, up * (1 + 2.5 * (apart - far)), larger * _HALF_WIDTH, (2 - larger) * _HALF_HEIGHT, _CORNER)
+    lens = box(
+        far - apart - 0.001, up * (1 + 2.5 * (apart - far)), larger * _HALF_WIDTH, (2 - larger) * _HALF_HEIGHT, _CORNER
+    )
     before = (cloth.y < -0.03).astype(np.float32)
     frame = np.minimum(lens + _FRAME, -lens)
     bridge = np.minimum(0.0018 - np.abs(up - 0.006 + 40 * far * far), apart - _HALF_WIDTH * larger + 0.002 - far)

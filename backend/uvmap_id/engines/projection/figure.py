@@ -94,8 +94,7 @@ class Tile:
     ) -> bool:
         """True where the tile has texels in a box; lets details that are elsewhere cost nothing."""
         return all(
-            least <= high and most >= low
-            for (least, most), (low, high) in zip(self._bounds, (x, z, y), strict=True)
+            least <= high and most >= low for (least, most), (low, high) in zip(self._bounds, (x, z, y), strict=True)
         )
 
     def step(self, inside: Floats) -> Floats:
@@ -134,7 +133,7 @@ def each_tile(canvas: Canvas, work: Callable[[Tile], None]) -> None:
 
 
 def side_y(z: Floats) -> Floats:
-    """y of the side seams: the middle between front and back of trunk and legs."""
+    """Y of the side seams: the middle between front and back of trunk and legs."""
     return -0.02 + 0.06 * smoothstep(-0.5, -0.85, z) + 0.025 * smoothstep(0.02, 0.2, z)
 
 

@@ -24,8 +24,7 @@ _PORE, _PORE_WIDTH = 0.03, 0.0004  # Millimetres deep, metres wide.
 
 
 def paint_skin(canvas: Canvas, tone: Floats) -> None:
-    """Cover everything with skin of a tone given in Lab: uneven as skin is, redder at the joints, paler on palms and
-    soles, with pores."""
+    """Cover everything with skin of a tone given in Lab: uneven, redder at the joints, paler on palms and soles."""
     guide = canvas.guide
     marks = complexion(guide.position)
     slow, blotch = _small_noise(canvas, 0.12), _small_noise(canvas, 0.025)

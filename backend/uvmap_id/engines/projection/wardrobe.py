@@ -28,11 +28,13 @@ _BRACES = re.compile(r"\{([^}]*)\}")
 _FILLERS = frozenset(
     "a an the of wearing wears wear dressed clothed dressing pair set some his her their its as like man men woman "
     "women person people boy girl male female guy lady is has photo portrait texture texturemap sks simple costume "
-    "outfit clothes clothing cosplay attire look style coloured colored color colour uniform who that full body".split()
+    "outfit clothes clothing cosplay attire look style coloured colored color colour who that full body".split()
 )
 _SHADES = {"dark": -17.0, "deep": -12.0, "light": 16.0, "pale": 20.0, "bright": 8.0, "pastel": 20.0, "faded": 9.0}
 _JOINING = frozenset(("and", "&", "/", "+"))
 _LONGEST_NAME = 3
+# The layer of shirts, and one below all trousers.
+_SHIRT, _TUCKED = 13, 5
 # What a pattern or a fabric is dyed where no colour is named, whatever the garment.
 _USUAL_COLOURS = {"camouflage": "olive", "denim": "blue"}
 
@@ -82,6 +84,7 @@ def read_prompt(prompt: str) -> Outfit:
     if reading.waiting is not None:
         _put_colour_on(reading.waiting, reading)
     dressed, added = _decent(list(reading.garments.values()))
+    dressed = _tucked_in(dressed)
     dressed.sort(key=lambda garment: (garment.layer, garment.slot))
     return Outfit(tuple(dressed), reading.hair, reading.bald, tuple(reading.ignored), added)
 
@@ -125,8 +128,7 @@ def _read_clothes(words: list[str], joined: bool, reading: _Reading) -> list[str
 
 
 def _read_alone(words: list[str], joined: bool, reading: _Reading) -> list[str]:
-    """A phrase without a garment: "red and white striped shirt" waits for its shirt, "sport, green" and "dress,
-    knee-length" speak of what was named before."""
+    """A phrase without a garment: it waits for one, or speaks of what was named before ("sport, green")."""
     colour, rest = _read_colour(words, "")
     if colour is not None and not rest:
         if joined:
@@ -196,7 +198,7 @@ def _read_outfit(entry: dict[str, Any], words: list[str]) -> tuple[list[Garment]
     for phrase in entry["wears"]:
         garment = _made_of(_BRACES.sub(r"\1", phrase))
         garments.append(dataclasses.replace(garment, **changes) if _BRACES.search(phrase) else garment)
-    return garments, rest
+    return garments, [word for word in rest if word != "uniform"]
 
 
 def _made_of(phrase: str) -> Garment:
@@ -272,6 +274,17 @@ def _certain(name: str, fabric: str) -> Rgb:
 
 def _lift(words: list[str]) -> float:
     return sum(_SHADES.get(word, 0.0) for word in words)
+
+
+def _tucked_in(garments: list[Garment]) -> list[Garment]:
+    """Under a belt a shirt is worn inside the trousers."""
+    slots = {garment.slot for garment in garments}
+    if not {"waist", "lower"} <= slots:
+        return garments
+    return [
+        dataclasses.replace(garment, layer=_TUCKED) if garment.slot == "upper" and garment.layer == _SHIRT else garment
+        for garment in garments
+    ]
 
 
 def _decent(garments: list[Garment]) -> tuple[list[Garment], tuple[str, ...]]:
