@@ -7,7 +7,7 @@ import functools
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from scipy.spatial import cKDTree
+from scipy.spatial import KDTree
 
 from uvmap_id.atlas.layout import Atlas
 from uvmap_id.engines.projection.canvas import Canvas
@@ -145,7 +145,7 @@ def test_patterns_run_on_across_the_seams_of_the_atlas(prompt: str) -> None:
     x, _, z, used = places(canvas)
     # The seam of each sleeve's island lies along the arm: its two edges are far apart in the atlas.
     sleeve = np.flatnonzero((used & (np.abs(x) > 0.19) & (np.abs(x) < 0.31) & (z > 0.05)).ravel())
-    pairs = cKDTree(canvas.position.reshape(-1, 3)[sleeve]).query_pairs(0.0018, output_type="ndarray")
+    pairs = KDTree(canvas.position.reshape(-1, 3)[sleeve]).query_pairs(0.0018, output_type="ndarray")
     rows, columns = np.divmod(sleeve[pairs], 1024)
     pairs = pairs[np.hypot(np.diff(rows)[:, 0], np.diff(columns)[:, 0]) > 60]
     assert len(pairs) > 50

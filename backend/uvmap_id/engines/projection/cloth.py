@@ -5,12 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from uvmap_id.engines.projection.colour import linear, smoothstep
 from uvmap_id.engines.projection.figure import Tile
 from uvmap_id.engines.projection.garments import Garment, Rgb, shaded
 from uvmap_id.pictures import Floats
 
+# Where something is sewn on: a share 0..1, or yes and no.
+Where = Floats | NDArray[np.bool_] | float
 _STITCH, _STITCH_GAP = 0.0032, 0.0014
 _PUCKER = 0.011  # How far beside a seam cloth puckers, metres.
 _RIM = 0.005  # How far a piece sewn on darkens what is beside it, metres.
@@ -66,7 +69,7 @@ class Cloth:
         """1 on the body's back, 0 on its front."""
         return self.tile.back
 
-    def seam(self, distance: Floats, where: Floats | float = 1.0, *, dent: float = 0.45) -> None:
+    def seam(self, distance: Floats, where: Where = 1.0, *, dent: float = 0.45) -> None:
         """A seam: cloth sinks into it and puckers a little beside it."""
         if _far(distance, _PUCKER, where):
             return
@@ -75,7 +78,7 @@ class Cloth:
         self.darken(0.28 * line + 0.05 * beside)
         self.relief += (0.25 * beside * (1 + 0.35 * self.grain)) - dent * line
 
-    def stitches(self, distance: Floats, along: Floats, where: Floats | float = 1.0, thread: Rgb | None = None) -> None:
+    def stitches(self, distance: Floats, along: Floats, where: Where = 1.0, thread: Rgb | None = None) -> None:
         """A row of stitches; they merge into a thin line where texels are too large to show them."""
         if _far(distance, max(0.0009, 1.3 * self.tile.texel), where):
             return
@@ -102,7 +105,7 @@ class Cloth:
         *,
         height: float = 0.6,
         roughness: float | None = None,
-        where: Floats | float = 1.0,
+        where: Where = 1.0,
     ) -> Floats:
         """Sew a piece on, where `inside` is positive metres from its edge. Returns its cover, 0..1."""
         if float(inside.max()) < -_RIM:
@@ -140,7 +143,7 @@ class Cloth:
         self.darken(share * (0.07 - 0.07 * wave))
 
 
-def _far(distance: Floats, reach: float, where: Floats | float) -> bool:
+def _far(distance: Floats, reach: float, where: Where) -> bool:
     """True where nothing of a line would be seen."""
     near = np.abs(distance) < reach
     if isinstance(where, np.ndarray):

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from uvmap_id.engines.projection.cloth import Cloth, box, polygon
+from uvmap_id.engines.projection.cloth import Cloth, Where, box, polygon
 from uvmap_id.engines.projection.colour import smoothstep
 from uvmap_id.engines.projection.details_upper import fur_band
 from uvmap_id.engines.projection.figure import MIDDLE_X
@@ -187,7 +187,7 @@ def fur_brim(cloth: Cloth) -> None:
     fur_band(cloth, np.where(cloth.z > 0.5, 0.016 - radius, -1.0))
 
 
-def _show(cloth: Cloth, inside: Floats, where: Floats | float = 1.0) -> Floats:
+def _show(cloth: Cloth, inside: Floats, where: Where = 1.0) -> Floats:
     """Let a piece that lies on other garments be seen where `inside` is positive."""
     share = cloth.tile.step(inside) * where
     cloth.cover = np.maximum(cloth.cover, share).astype(np.float32)

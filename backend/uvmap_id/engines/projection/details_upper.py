@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from uvmap_id.engines.projection.cloth import Cloth, box, polygon
+from uvmap_id.engines.projection.cloth import Cloth, Where, box, polygon
 from uvmap_id.engines.projection.colour import smoothstep
 from uvmap_id.engines.projection.cut import below_neck, beside_opening
 from uvmap_id.engines.projection.figure import ARM_Y, ARM_Z, ARMHOLE, MIDDLE_X
@@ -241,7 +241,7 @@ def panels(cloth: Cloth) -> None:
     cloth.seam(cloth.y - ARM_Y, (cloth.z < ARM_Z) & (np.abs(cloth.x) > ARMHOLE), dent=0.3)
 
 
-def fur_band(cloth: Cloth, inside: Floats, where: Floats | float = 1.0) -> None:
+def fur_band(cloth: Cloth, inside: Floats, where: Where = 1.0) -> None:
     """A band of fur, in the accent's colour, where `inside` is positive; its edge is not cut with a ruler."""
     tuft = 0.004 * np.clip(cloth.grain, -1.5, 1.5)
     share = cloth.patch(inside + tuft, cloth.garment.accent, height=2.2, roughness=0.97, where=where)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from uvmap_id.atlas.layout import Atlas
-from uvmap_id.engines.projection.cloth import Cloth, box
+from uvmap_id.engines.projection.cloth import Cloth, Where, box
 from uvmap_id.engines.projection.colour import smoothstep
 from uvmap_id.engines.projection.garments import Garment
 from uvmap_id.pictures import Floats, sample
@@ -33,8 +33,8 @@ class Eyewear:
         """Find the eyes on the body. `position` (G, G, 3) as in `Guide`."""
         size = position.shape[0]
         places = np.stack([atlas.landmarks[:, 0], 1 - atlas.landmarks[:, 1]], axis=1) * size
-        eyes = [sample(position, places[None, list(eye)])[0].mean(axis=0) for eye in (_RIGHT_EYE, _LEFT_EYE)]
-        return cls(*eyes, garment)
+        right, left = (sample(position, places[None, list(eye)])[0].mean(axis=0) for eye in (_RIGHT_EYE, _LEFT_EYE))
+        return cls(right, left, garment)
 
     def draw(self, cloth: Cloth) -> None:
         """Draw them on the face; the temples run to the ears."""
@@ -77,5 +77,5 @@ def _domino(cloth: Cloth, aside: Floats, up: Floats) -> None:
     _cover(cloth, np.minimum(mask, -0.01 * hole), (cloth.y < -0.02).astype(np.float32))
 
 
-def _cover(cloth: Cloth, inside: Floats, where: Floats | float) -> None:
+def _cover(cloth: Cloth, inside: Floats, where: Where) -> None:
     cloth.cover = np.maximum(cloth.cover, cloth.tile.step(inside) * where).astype(np.float32)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from uvmap_id.atlas.layout import Atlas, spread
 from uvmap_id.pictures import Floats, blur, enlarged, resize
@@ -26,7 +27,7 @@ class Guide:
     """
 
     position: Floats
-    near: Floats
+    near: NDArray[np.bool_]
     texel: Floats
 
     @classmethod

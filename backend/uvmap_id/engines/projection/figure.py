@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from uvmap_id.engines.projection.canvas import Canvas, in_parallel
 from uvmap_id.engines.projection.colour import smoothstep
@@ -54,13 +55,10 @@ class Tile:
     def part(self, rows: slice, columns: slice) -> Tile:
         """Some rows and columns of the tile."""
         top, left = self.rows.start, self.columns.start
-        return Tile(
-            self.canvas,
-            slice(top + rows.start, top + rows.stop),
-            slice(left + columns.start, left + columns.stop),
-            *(np.ascontiguousarray(values[rows, columns]) for values in (self.x, self.y, self.z)),
-            self.texel,
-        )
+        x, y, z = (np.ascontiguousarray(values[rows, columns]) for values in (self.x, self.y, self.z))
+        kept_rows = slice(top + rows.start, top + rows.stop)
+        kept_columns = slice(left + columns.start, left + columns.stop)
+        return Tile(self.canvas, kept_rows, kept_columns, x, y, z, self.texel)
 
     @functools.cached_property
     def middle(self) -> Floats:
@@ -137,7 +135,7 @@ def side_y(z: Floats) -> Floats:
     return -0.02 + 0.06 * smoothstep(-0.5, -0.85, z) + 0.025 * smoothstep(0.02, 0.2, z)
 
 
-def on_arm(x: Floats, z: Floats) -> Floats:
+def on_arm(x: Floats, z: Floats) -> NDArray[np.bool_]:
     """True beyond the armhole."""
     return (np.abs(x) > ARMHOLE) & (z > 0.05)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from uvmap_id.engines.projection.canvas import Canvas
 from uvmap_id.engines.projection.colour import smoothstep
@@ -25,7 +26,7 @@ class _Places:
     z: Floats
 
 
-def fold_relief(canvas: Canvas, garment: Garment, worn: Floats) -> Floats:
+def fold_relief(canvas: Canvas, garment: Garment, worn: NDArray[np.bool_]) -> Floats:
     """(G, G) millimetres, about zero on average. `worn` (G, G) is true where the garment is."""
     chosen = np.flatnonzero(worn & canvas.guide.near)
     x, y, z = canvas.guide.position.reshape(-1, 3)[chosen].T

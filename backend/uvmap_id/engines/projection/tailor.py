@@ -48,7 +48,7 @@ def dress(canvas: Canvas, garment: Garment) -> None:
         worn = depth > -_SHADE_REACH
         if not worn.any():
             return
-        rows, columns = _around(worn.any(axis=1)), _around(worn.any(axis=0))
+        rows, columns = _around(np.any(worn, axis=1)), _around(np.any(worn, axis=0))
         _lay(_sewn(tile.part(rows, columns), depth[rows, columns], stock))
 
     each_tile(canvas, sew)
@@ -76,7 +76,7 @@ def _prepared(canvas: Canvas, garment: Garment) -> _Stock:
     return _Stock(garment, weave, folds, fade, PatternFields(patches), details)
 
 
-def _small_noise(canvas: Canvas, worn: Floats, wavelength: float) -> Floats:
+def _small_noise(canvas: Canvas, worn: NDArray[np.bool_], wavelength: float) -> Floats:
     """(G, G) smooth noise of about unit variance where a garment is worn, 0 elsewhere."""
     chosen = np.flatnonzero(worn & canvas.guide.near)
     noise = np.zeros(GUIDE_SIZE**2, np.float32)
