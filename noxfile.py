@@ -65,6 +65,8 @@ def demo(session: nox.Session) -> None:
             )
         finally:
             session.run(program(backend, "uvmap-id"), "stop", env=environment, external=True, silent=True)
+    for path in sorted(out.iterdir()):
+        session.log(str(path.relative_to(ROOT)))
 
 
 @nox.session(python=False)

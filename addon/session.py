@@ -60,6 +60,7 @@ class Job:
         fraction: How far it is, 0 to 1.
         failure: Why it failed.
         folder: Where its maps lie when it is done.
+        warnings: What the user should know of a finished texture, such as what its prompt said in vain.
         seconds: How long it took, once it has ended.
     """
 
@@ -73,6 +74,7 @@ class Job:
     fraction: float = 0.0
     failure: Failure | None = None
     folder: Path | None = None
+    warnings: tuple[str, ...] = ()
     seconds: float = 0.0
 
     @property
@@ -259,7 +261,7 @@ class Session:
         if isinstance(delivered, Failure):
             self._end(job, JobState.FAILED, delivered)
         else:
-            job.folder, job.fraction = delivered, 1.0
+            job.folder, job.fraction, job.warnings = delivered, 1.0, done.warnings
             self._end(job, JobState.DONE)
 
     def _end(self, job: Job, state: JobState, failure: Failure | None = None) -> None:

@@ -67,6 +67,7 @@ def test_same_settings_give_the_same_bytes(character: bpy.types.Scene) -> None:
 
 def test_generate_by_ticks(character: bpy.types.Scene, module: Module) -> None:
     session = module("runtime").session()
+    character.uvmap_id.prompt = "white shirt, blue jeans, riding a unicorn"
     job = module("operators.generate").submit(character)
     assert session.busy
     assert character.uvmap_id.state == "starting"
@@ -79,6 +80,7 @@ def test_generate_by_ticks(character: bpy.types.Scene, module: Module) -> None:
         fractions.append(character.uvmap_id.progress)
         time.sleep(0.01)
     assert job.state.value == "done", job.failure
+    assert any("riding unicorn" in warning for warning in job.warnings)
     assert fractions == sorted(fractions)
     assert len(set(fractions)) > 2
     assert slowest < 0.1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -11,11 +12,16 @@ from pathlib import Path
 
 import psutil
 import pytest
+from hypothesis import settings
 
 from uvmap_id.link.client import Client
 from uvmap_id.link.connection import STATE_DIR_VARIABLE, Connection
 from uvmap_id.link.launcher import ensure_server, stop_server
 from uvmap_id.link.messages import Progress, TextureRequest, UVMapError
+
+# A busy machine is no failure; and a run that decides over a merge must not depend on chance.
+settings.register_profile("default", deadline=None, derandomize=os.environ.get("CI") == "true")
+settings.load_profile("default")
 
 SCRIPTED_SERVER = (sys.executable, str(Path(__file__).parent / "server" / "scripted_server.py"))
 PHOTO = b"not an image, which the scripted engine doesn't mind"

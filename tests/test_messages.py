@@ -37,7 +37,7 @@ JOB = "a1" * 16
 
 texts = st.text(max_size=50)
 json_values = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | texts,
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | texts,
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(texts, inner, max_size=4),
     max_leaves=10,
 )
@@ -181,3 +181,16 @@ def test_each_bad_field_has_its_code(fields: dict[str, typing.Any], code: ErrorC
         request.validate()
     assert caught.value.failure.code == code
     assert caught.value.failure.hint
+
+
+@pytest.mark.parametrize("value", [float("inf"), float("nan"), {1, 2}, b"bytes"])
+def test_what_json_cannot_say_is_not_sent(value: object) -> None:
+    with pytest.raises(LinkError):
+        encode(Done("0" * 32, "/somewhere", {"value": value}))
+
+
+@pytest.mark.parametrize("constant", [b"NaN", b"Infinity", b"-Infinity"])
+def test_pythons_own_constants_are_no_json(constant: bytes) -> None:
+    header = b'{"t":"progress","job":"%s","stage":"x","fraction":%s}' % (b"0" * 32, constant)
+    with pytest.raises(LinkError):
+        decode([MAGIC, header])

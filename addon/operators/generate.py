@@ -31,7 +31,10 @@ class UVMAP_ID_OT_generate(ReportingOperator):  # noqa: N801 - Blender's rule fo
         """Submit and return at once; in a script without windows, wait for the end."""
         job = submit(context.scene)
         if bpy.app.background:
-            return f"The texture set lies in {runtime.session().wait(job)}."
+            folder = runtime.session().wait(job)
+            for warning in job.warnings:
+                self.report({"WARNING"}, warning)
+            return f"The texture set lies in {folder}."
         # The first step now, so that a missing backend is an answer to the click.
         runtime.session().tick()
         if job.failure is not None:

@@ -58,8 +58,14 @@ class UVMAP_ID_PT_character(bpy.types.Panel):  # noqa: N801 - Blender's rule for
         row.operator("uvmap_id.generate", icon="SHADING_TEXTURE")
         if job is not None:
             box = layout.box().column(align=True)
-            for number, line in enumerate(_lines(context, _sentence(job))):
-                box.label(text=line, icon=_icon(job.state) if number == 0 else "BLANK1")
+            _draw_sentence(context, box, _sentence(job), _icon(job.state))
+            for warning in job.warnings:
+                _draw_sentence(context, box, warning, "INFO")
+
+
+def _draw_sentence(context: bpy.types.Context, column: bpy.types.UILayout, sentence: str, icon: IconItems) -> None:
+    for number, line in enumerate(_lines(context, sentence)):
+        column.label(text=line, icon=icon if number == 0 else "BLANK1")
 
 
 def _sentence(job: Job) -> str:

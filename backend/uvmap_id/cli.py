@@ -119,8 +119,10 @@ def generate(
         photo = read_photo(face)
         request = TextureRequest(photo_hash(photo), prompt, subject, engine, request.size, request.seed)
         with _progress_bar() as on_progress:
-            manifest = generate_texture(request, photo, out, on_progress)
-        typer.echo(manifest)
+            files = generate_texture(request, photo, out, on_progress)
+        for warning in files.warnings:
+            typer.echo(f"warning: {warning}", err=True)
+        typer.echo(files.manifest)
 
 
 def _size(text: str) -> int:
@@ -251,6 +253,7 @@ def bake(
             from uvmap_id.bodies.atlas_rasters import write_atlas
             from uvmap_id.bodies.bake import bake as bake_body
             from uvmap_id.bodies.bake import write_mannequin
+            from uvmap_id.bodies.face_raster import write_face
         except ImportError as error:
             raise UVMapError(
                 ErrorCode.PACKAGE_MISSING,
@@ -260,5 +263,6 @@ def bake(
         baked = bake_body(template, sorted(texture))
         write_mannequin(baked, mannequin)
         write_atlas(baked, template, atlas)
+        write_face(template, atlas)
         typer.echo(mannequin)
         typer.echo(atlas)

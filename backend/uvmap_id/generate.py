@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from uvmap_id.link.client import Client
@@ -19,9 +20,22 @@ BACKEND_COMMAND = (sys.executable, "-P", "-m", "uvmap_id")
 _CANCEL_TIMEOUT_S = 7.0
 
 
+@dataclass(frozen=True, slots=True)
+class TextureFiles:
+    """A texture set that was made.
+
+    Attributes:
+        manifest: Its manifest's path; the maps lie beside it.
+        warnings: Sentences for a person, such as what was not understood in the prompt.
+    """
+
+    manifest: Path
+    warnings: tuple[str, ...]
+
+
 def generate_texture(
     request: TextureRequest, photo: bytes, out: Path, on_progress: Callable[[Progress], None] | None = None
-) -> Path:
+) -> TextureFiles:
     """Have the backend make a texture set and put it into a folder. Starts the backend if need be.
 
     Args:
@@ -31,7 +45,7 @@ def generate_texture(
         on_progress: Called now and then.
 
     Returns:
-        The manifest's path.
+        Where the manifest lies, and what a person should know.
 
     Raises:
         UVMapError: It did not work, and `out` is as it was before.
@@ -41,7 +55,7 @@ def generate_texture(
     with texture_folder(out) as folder, Client.connect(ensure_server(BACKEND_COMMAND), "generate") as client:
         done = _wait(client, client.submit(request, photo), on_progress)
         try:
-            return folder.publish(Path(done.folder))
+            return TextureFiles(folder.publish(Path(done.folder)), done.warnings)
         finally:
             # The copy is what was asked for; nobody else knows of the original.
             remove(Path(done.folder))

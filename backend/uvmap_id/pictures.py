@@ -24,6 +24,12 @@ def resize(image: NDArray[Number], shape: tuple[int, int]) -> NDArray[Number]:
     return _typed(cv2.resize(_any(image), (width, height), interpolation=method), image)
 
 
+def resize_labels(labels: NDArray[np.uint8], shape: tuple[int, int]) -> NDArray[np.uint8]:
+    """(h, w) labels at another size: each pixel takes the label that lies at its middle."""
+    height, width = shape
+    return _typed(cv2.resize(_any(labels), (width, height), interpolation=cv2.INTER_NEAREST_EXACT), labels)
+
+
 def scale(image: NDArray[Number], factor: float) -> NDArray[Number]:
     """The same picture, larger or smaller by a factor; never below one pixel."""
     return resize(image, (max(1, round(image.shape[0] * factor)), max(1, round(image.shape[1] * factor))))

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import time
+from pathlib import Path
+
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
 from shared_data import shared
 
+from uvmap_id.atlas import layout
 from uvmap_id.atlas.layout import Atlas, pad, spread
 from uvmap_id.bodies.calibrate import z_up
 from uvmap_id.bodies.obj import read_obj
@@ -81,3 +86,32 @@ def test_padding_reaches_sixteen_texels_at_2k_and_no_farther() -> None:
     assert (padded[:, :100] == 200).all()
     assert (padded[:, 100:116] == 200).all()
     assert (padded[:, 118:] == 0).all()
+
+
+def test_the_atlas_is_small_and_loaded_quickly() -> None:
+    data = Path(layout.__file__).parent / "data"
+    assert sum(file.stat().st_size for file in data.iterdir()) < 3_000_000
+    times = []
+    for _ in range(5):
+        start = time.perf_counter()
+        Atlas.load()
+        times.append(time.perf_counter() - start)
+    # 0.03 s where it was measured; the limit leaves room for a slow and busy machine.
+    assert min(times) < 0.1
+
+
+@pytest.mark.parametrize("size", [512, 4096])
+def test_rasters_are_made_in_single_precision(atlas: Atlas, size: int) -> None:
+    assert atlas.position(size).dtype == np.float32
+    assert atlas.parts(size).dtype == np.uint8
+    assert atlas.mask(size).dtype == np.bool_
+
+
+def test_positions_go_on_smoothly_beyond_the_edges(atlas: Atlas) -> None:
+    """Inside the islands and just beyond them no neighbours are far apart, so that patterns don't tear there."""
+    used = atlas.mask(512)
+    near = cv2.dilate(used.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
+    position = atlas.position(512)
+    step = np.linalg.norm(np.diff(position, axis=1), axis=-1)
+    both = near[:, 1:] & near[:, :-1] & (atlas.islands(512)[:, 1:] == atlas.islands(512)[:, :-1])
+    assert np.percentile(step[both], 99) < 0.012

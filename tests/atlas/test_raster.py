@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from uvmap_id.atlas.raster import rasterize
+from uvmap_id.atlas.raster import rasterize, widened
 from uvmap_id.atlas.view import Camera, lookup
 
 coordinates = st.lists(st.floats(2, 62), min_size=6, max_size=6)
@@ -51,3 +51,23 @@ def test_lookup_has_its_origin_bottom_left() -> None:
     texture[7, 0] = 255
     uv = np.array([[[0.5 / 8, 0.5 / 8]]], np.float32)
     assert (lookup(texture, uv) == 255).all()
+
+
+def test_a_widened_raster_goes_on_in_the_plane_of_its_border_triangles() -> None:
+    corners = np.array([[[20.0, 20], [44, 20], [20, 44]], [[44, 20], [44, 44], [20, 44]]])
+    raster = rasterize(corners, (64, 64))
+    wide = widened(raster, corners, 6)
+    assert raster.covered.sum() < wide.covered.sum()
+    assert not wide.covered[10, 30]  # farther off than the reach
+    columns, rows = np.meshgrid(np.arange(64) + 0.5, np.arange(64) + 0.5)
+    carried = wide.interpolate(corners)
+    assert np.abs(carried - np.stack([columns, rows], axis=-1))[wide.covered].max() < 0.01
+
+
+def test_a_near_camera_shows_near_things_larger() -> None:
+    places = np.array([[0.1, -0.2, 0.0], [0.1, 0.2, 0.0]])
+    flat, depth = Camera(np.zeros(3), 1.0, 100).project(places)
+    near, _ = Camera(np.zeros(3), 1.0, 100, distance=1.0).project(places)
+    assert np.allclose(depth, [-0.2, 0.2])
+    assert np.allclose(flat, [[55, 50], [55, 50]])
+    assert np.allclose(near, [[50 + 5 / 0.8, 50], [50 + 5 / 1.2, 50]])

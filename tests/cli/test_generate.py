@@ -43,7 +43,11 @@ def test_it_writes_four_files_and_prints_the_manifests_path(
         "generate", "--face", str(face), "--prompt", "blue jeans", "--subject", "a woman", "--size", "512",
         "--seed", "11", "--engine", "projection", "--out", str(out),
     )  # fmt: skip
-    assert (result.returncode, result.stdout, result.stderr) == (0, f"{out / 'manifest.json'}\n", "")
+    assert (result.returncode, result.stdout, result.stderr) == (
+        0,
+        f"{out / 'manifest.json'}\n",
+        "warning: a warning\n",
+    )
     assert sorted(path.name for path in out.iterdir()) == sorted(FILE_NAMES)
     request = json.loads((out / "manifest.json").read_text())["request"]
     assert [request[name] for name in ("prompt", "subject", "size", "seed", "engine")] == [

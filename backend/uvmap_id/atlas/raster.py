@@ -8,7 +8,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from uvmap_id.pictures import Number
+
 _SHIFT = 4
+_SLACK, _SLACK_BEYOND = 0.5, 1.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,10 +58,36 @@ def rasterize(
     fixed = np.ascontiguousarray(np.round((corners - 0.5) * (1 << _SHIFT)), dtype=np.int32)
     for triangle in order:
         cv2.fillConvexPoly(index, fixed[triangle], (int(triangle),), cv2.LINE_8, _SHIFT)
-    return Raster(index, _barycentric(index, np.asarray(corners, np.float64)))
+    return Raster(index, _barycentric(index, np.asarray(corners, np.float64), _SLACK))
 
 
-def _barycentric(index: NDArray[np.int32], corners: NDArray[np.float64]) -> NDArray[np.float32]:
+def widened(raster: Raster, corners: NDArray[np.floating], reach: float) -> Raster:
+    """The raster with its border triangles continued over the empty pixels within `reach` of them.
+
+    Args:
+        raster: As drawn from `corners` by `rasterize`.
+        corners: (T, 3, 2) pixel coordinates.
+        reach: In pixels.
+    """
+    index = spread(raster.triangle, raster.covered, reach)
+    return Raster(index, _barycentric(index, np.asarray(corners, np.float64), _SLACK_BEYOND))
+
+
+def spread(image: NDArray[Number], used: NDArray[np.bool_], reach: float = np.inf) -> NDArray[Number]:
+    """Give every unused texel within `reach` the value of the used texel nearest to it."""
+    found = cv2.distanceTransformWithLabels(
+        (~used).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5, labelType=cv2.DIST_LABEL_PIXEL
+    )
+    distance, label = np.asarray(found[0], np.float32), np.asarray(found[1], np.int64)
+    source = np.zeros(label.max() + 1, np.int64)
+    source[label[used]] = np.flatnonzero(used)
+    wanted = ~used & (distance <= reach)
+    flat = image.reshape(used.size, -1).copy()
+    flat[wanted.ravel()] = flat[source[label[wanted]]]
+    return flat.reshape(image.shape)
+
+
+def _barycentric(index: NDArray[np.int32], corners: NDArray[np.float64], slack: float) -> NDArray[np.float32]:
     weights = np.zeros((*index.shape, 3), np.float32)
     rows, columns = np.nonzero(index >= 0)
     first, second, third = np.moveaxis(corners[index[rows, columns]], 1, 0)
@@ -69,6 +98,6 @@ def _barycentric(index: NDArray[np.int32], corners: NDArray[np.float64]) -> NDAr
     beta = (offset[:, 0] * along[:, 1] - offset[:, 1] * along[:, 0]) / area
     gamma = (across[:, 0] * offset[:, 1] - across[:, 1] * offset[:, 0]) / area
     # A sliver's weights explode a pixel away from it: keep them near the triangle.
-    beta, gamma = np.clip(beta, -0.5, 1.5), np.clip(gamma, -0.5, 1.5)
+    beta, gamma = np.clip(beta, -slack, 1 + slack), np.clip(gamma, -slack, 1 + slack)
     weights[rows, columns] = np.stack([1 - beta - gamma, beta, gamma], axis=1)
     return weights

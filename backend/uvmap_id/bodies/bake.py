@@ -18,8 +18,9 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy.spatial import cKDTree  # pyright: ignore[reportAttributeAccessIssue]
 
+from uvmap_id.atlas.view import vertex_normals
 from uvmap_id.bodies.calibrate import landmark_uvs, z_up
-from uvmap_id.bodies.fit import Landmarks, fit, vertex_normals
+from uvmap_id.bodies.fit import Landmarks, fit
 from uvmap_id.bodies.head import landmark_positions
 from uvmap_id.bodies.obj import TexturedMesh, read_obj
 from uvmap_id.bodies.source import CAVITY_PARTS, EYE_PARTS, OUTER_PARTS, Source, triangulated
@@ -47,6 +48,7 @@ class Baked:
         registered: (V, 3) float64 the same body drawn onto SMPL's surface.
         outer: (F,) bool, faces on the outside of the body.
         landmarks: (478, 2) float32 UVs of the face landmarks.
+        shares: (V, G) float32, how much each group of bones moves each vertex.
     """
 
     vertices: NDArray[np.float32]
@@ -56,6 +58,7 @@ class Baked:
     registered: NDArray[np.float64]
     outer: NDArray[np.bool_]
     landmarks: NDArray[np.float32]
+    shares: NDArray[np.float32]
 
 
 def bake(template: Path, textures: list[Path]) -> Baked:
@@ -82,6 +85,7 @@ def bake(template: Path, textures: list[Path]) -> Baked:
         registered=registered,
         outer=source.parts(*OUTER_PARTS),
         landmarks=landmarks,
+        shares=source.shares,
     )
 
 

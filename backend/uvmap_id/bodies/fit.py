@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree  # pyright: ignore[reportAttributeAccessIssue]
 
+from uvmap_id.atlas.view import vertex_normals
 from uvmap_id.bodies.source import Source
 
 _STEPS = 260
@@ -95,16 +96,6 @@ def _outer_triangles(source: Source, outer: NDArray[np.int64]) -> NDArray[np.int
     position[outer] = np.arange(len(outer))
     quads = position[source.quads]
     return quads[(quads >= 0).all(axis=1)][:, :3]
-
-
-def vertex_normals(vertices: NDArray[np.floating], triangles: NDArray[np.integer]) -> NDArray[np.float64]:
-    """(V, 3) unit normals, weighted by area."""
-    first, second, third = np.moveaxis(vertices[triangles], 1, 0)
-    across = np.cross(second - first, third - first)
-    normals = np.zeros((len(vertices), 3))
-    for corner in range(3):
-        np.add.at(normals, triangles[:, corner], across)
-    return normals / (np.linalg.norm(normals, axis=1, keepdims=True) + 1e-12)
 
 
 def _match(

@@ -14,6 +14,8 @@ import torch
 from anny.face_segmentation import get_face_segmentation_mask
 from numpy.typing import NDArray
 
+from uvmap_id.bodies.bone_groups import Group, group_of
+
 OUTER_PARTS = ("body", "head", "hand.R", "hand.L", "foot.R", "foot.L")
 EYE_PARTS = {"right": ("eye_front.R", "eye_back.R"), "left": ("eye_front.L", "eye_back.L")}
 CAVITY_PARTS = ("eye_cavity.R", "eye_cavity.L", "mouth_cavity", "tongue")
@@ -45,6 +47,15 @@ class Source:
     def parts(self, *names: str) -> NDArray[np.bool_]:
         """(F,) which quads belong to any of the named parts of anny's own segmentation."""
         return get_face_segmentation_mask(self.model, list(names)).numpy()
+
+    @functools.cached_property
+    def shares(self) -> NDArray[np.float32]:
+        """(V, G) how much each `Group` of bones moves each vertex; the sum over the groups is 1."""
+        group_of_bone = np.array([group_of(bone) for bone in self.model.bone_labels])
+        groups = group_of_bone[self.model.vertex_bone_indices.numpy()]
+        weights = self.model.vertex_bone_weights.numpy()
+        shares = [np.where(groups == group, weights, 0).sum(axis=1) for group in Group]
+        return np.stack(shares, axis=1).astype(np.float32)
 
 
 def _transform(rotation: torch.Tensor) -> torch.Tensor:

@@ -107,7 +107,7 @@ def _continued(point: NDArray[np.float64], atlas: Atlas, candidates: NDArray[np.
 
 
 def frontal_patch(
-    rim: NDArray[np.float64], rim_uvs: NDArray[np.float64], points: NDArray[np.float64], shrink: float
+    rim: NDArray[np.float64], rim_uvs: NDArray[np.floating], points: NDArray[np.float64], shrink: float
 ) -> NDArray[np.float64]:
     """UVs, (N, 2), for points seen through an opening from the front, such as an eyeball between its lids.
 

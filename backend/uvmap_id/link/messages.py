@@ -45,6 +45,8 @@ class ErrorCode(StrEnum):
     IMAGE_TOO_LARGE = "image_too_large"
     FACE_NOT_FOUND = "face_not_found"
     FACE_TOO_SMALL = "face_too_small"
+    FACE_TURNED_AWAY = "face_turned_away"
+    PHOTO_TOO_DARK = "photo_too_dark"
     LANDMARKS_UNAVAILABLE = "landmarks_unavailable"
     PROMPT_EMPTY = "prompt_empty"
     PROMPT_TOO_LONG = "prompt_too_long"
@@ -265,6 +267,12 @@ class Done:
     folder: str
     manifest: dict[str, Any] = field(default_factory=dict)
 
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """Sentences for a person, such as what was not understood in the prompt."""
+        found = self.manifest.get("warnings")
+        return tuple(map(str, found)) if isinstance(found, list) else ()
+
 
 @dataclass(frozen=True, slots=True)
 class Failed:
@@ -301,7 +309,10 @@ def encode(message: Message, blob: bytes = b"") -> list[bytes]:
     header = {"t": type(message).__name__.lower(), **dataclasses.asdict(message)}
     if blob:
         header["blob"] = {"size": len(blob), "sha256": hashlib.sha256(blob).hexdigest()}
-    text = json.dumps(header, separators=(",", ":"), allow_nan=False).encode()
+    try:
+        text = json.dumps(header, separators=(",", ":"), allow_nan=False).encode()
+    except (TypeError, ValueError) as error:
+        raise LinkError("The message holds something that JSON can't say.") from error
     if len(text) > HEADER_LIMIT:
         raise LinkError(f"A header of {len(text)} bytes is over the limit of {HEADER_LIMIT}.")
     return [MAGIC, text, *(blob[start : start + FRAME_LIMIT] for start in range(0, len(blob), FRAME_LIMIT))]
@@ -314,7 +325,7 @@ def decode(frames: Sequence[bytes]) -> tuple[Message, bytes]:
     if len(frames[1]) > HEADER_LIMIT:
         raise LinkError(f"A header of {len(frames[1])} bytes is over the limit of {HEADER_LIMIT}.")
     try:
-        header = json.loads(frames[1])
+        header = json.loads(frames[1], parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
         raise LinkError("The header is not JSON.") from error
     if not isinstance(header, dict):
@@ -324,6 +335,10 @@ def decode(frames: Sequence[bytes]) -> tuple[Message, bytes]:
     if cls is None:
         raise LinkError("The message's type is unknown.")
     return build(cls, header), blob
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is not JSON.")
 
 
 def _checked_blob(declared: object, frames: Sequence[bytes]) -> bytes:

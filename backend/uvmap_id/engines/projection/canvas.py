@@ -5,6 +5,7 @@ Everything that is as large as the canvas is worked on in strips of rows that fi
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -80,6 +81,16 @@ class Canvas:
         """Texels on a side."""
         return self.colour.shape[0]
 
+    def part(self, region: tuple[slice, slice]) -> Canvas:
+        """A window of the canvas: what is painted there is painted here."""
+        return dataclasses.replace(
+            self,
+            position=self.position[region],
+            colour=self.colour[region],
+            relief=self.relief[region],
+            roughness=self.roughness[region],
+        )
+
     def paint(
         self,
         cover: Floats,
@@ -99,7 +110,7 @@ class Canvas:
                 wanted = value[rows] if isinstance(value, np.ndarray) else np.float32(value)
                 map_[rows] += share * (wanted - map_[rows])
 
-        in_parallel(lay, strips(self.size, self.size))
+        in_parallel(lay, strips(*self.relief.shape))
 
     def noise(self, wavelength: float) -> Floats:
         """(S, S) smooth noise of about unit variance in the body's space, so that it runs on across seams.

@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from uvmap_id.atlas.face import region_uv_to_pixels
+from uvmap_id.atlas.head import ear_distance, hairline
 from uvmap_id.atlas.layout import uv_grid
 from uvmap_id.engines.projection.canvas import Canvas
 from uvmap_id.engines.projection.colour import from_lab, smoothstep, to_lab, to_linear
@@ -13,15 +15,9 @@ from uvmap_id.engines.projection.warp import WarpedFace
 from uvmap_id.faces.landmarks import FaceLandmarks
 from uvmap_id.pictures import Floats
 
-# The hairline from the forehead past the ear to the nape, in the T-pose: y (front to back) and z, metres.
-_HAIRLINE_Y = (-0.110, -0.085, -0.060, -0.035, -0.015, 0.010, 0.030, 0.055, 0.100)
-_HAIRLINE_Z = (0.516, 0.508, 0.486, 0.452, 0.428, 0.425, 0.395, 0.345, 0.332)
-# The ears in the atlas: middles and half axes.
-_EARS = ((0.130, 0.780), (0.469, 0.780))
-_EAR_AXES = (0.029, 0.053)
 _FEWEST_PIXELS = 60
-# The strip of the forehead that shows whether hair hangs into it: u0, u1, v0, v1; and how far it lowers the hairline.
-_FOREHEAD = (0.245, 0.355, 0.862, 0.885)
+# The strip of the forehead that shows whether hair hangs into it, in UV, and how far that lowers the hairline.
+_FOREHEAD = ((0.245, 0.885), (0.355, 0.862))
 _FRINGE_DROP = 0.022
 _HAIR_ROUGHNESS = 0.42
 
@@ -52,24 +48,21 @@ def hair_colour(photo: NDArray[np.uint8], face: FaceLandmarks, person: Floats, t
 def ears(size: int) -> Floats:
     """(S, S) 1 on the ears, 0 elsewhere."""
     u, v = uv_grid(size)
-    distance = np.min([np.hypot((u - x) / _EAR_AXES[0], (v - y) / _EAR_AXES[1]) for x, y in _EARS], axis=0)
-    return smoothstep(1.05, 0.9, distance)
+    return smoothstep(1.05, 0.9, ear_distance(u, v))
 
 
 def has_fringe(face: WarpedFace, tone: Floats, hair: Floats | None) -> bool:
     """True where hair of the photo hangs into the forehead."""
     if hair is None:
         return False
-    left, right, bottom, top = (round(value * face.colour.shape[0]) for value in _FOREHEAD)
-    size = face.colour.shape[0]
-    strip = face.colour[size - top : size - bottom, left:right]
-    return bool(np.median(skin_likeness(strip, tone, hair)) < 0.5)
+    (left, top), (right, bottom) = region_uv_to_pixels(np.array(_FOREHEAD), face.seen.shape).round().astype(int)
+    return bool(np.median(skin_likeness(face.colour[top:bottom, left:right], tone, hair)) < 0.5)
 
 
 def scalp(canvas: Canvas, fringe: bool) -> Floats:
     """(S, S) 1 where hair grows, with a hairline that is not drawn with a ruler; lower in front under a fringe."""
     position = canvas.position
-    line = np.interp(position[..., 1], _HAIRLINE_Y, _HAIRLINE_Z)
+    line = hairline(position[..., 1])
     if fringe:
         line = line - _FRINGE_DROP * smoothstep(-0.05, -0.075, position[..., 1])
     ragged = 0.003 * canvas.noise(0.02) + 0.0015 * canvas.grain(0.8, 4)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from uvmap_id.atlas.face import region_slices
 from uvmap_id.engines.projection.canvas import Canvas
 from uvmap_id.engines.projection.colour import from_lab, smoothstep
 from uvmap_id.engines.projection.complexion import complexion
@@ -58,13 +59,14 @@ def paint_face(canvas: Canvas, face: WarpedFace, tone: Floats, hair: Floats | No
     """Lay the photo's face on the skin. Near its outline and on the temples only skin is kept, so that hair, a
     collar or the background beside the face leave no patch; above the forehead hair is welcome.
     """
+    part = canvas.part(region_slices(canvas.size))
     likeness = skin_likeness(face.colour, tone, hair)
     soft = blur(likeness, canvas.size / 512)
-    upper = smoothstep(0.43, 0.475, canvas.position[..., 2])
+    upper = smoothstep(0.43, 0.475, part.position[..., 2])
     middle = face.inside * (1 - face.aside)
     kept = np.maximum(np.maximum(soft, upper), middle)
-    luminance = face.colour @ np.array([0.2126, 0.7152, 0.0722], np.float32)
-    fine = np.sqrt(luminance) - blur(np.sqrt(luminance), canvas.size / 340)
+    luminance = np.sqrt(face.colour @ np.array([0.2126, 0.7152, 0.0722], np.float32))
+    fine = luminance - blur(luminance, canvas.size / 340)
     skin = 1 - face.features
     roughness = _MOIST_ROUGHNESS + (_ROUGHNESS - _MOIST_ROUGHNESS) * skin
-    canvas.paint(face.cover * kept, face.colour, roughness, 0.6 * fine * skin)
+    part.paint(face.cover * kept, face.colour, roughness, 0.6 * fine * skin)

@@ -6,9 +6,11 @@ import dataclasses
 
 import numpy as np
 
+from uvmap_id.atlas.face import LEFT, RIGHT, mirrored, region_uv_to_pixels
 from uvmap_id.atlas.layout import Atlas
 from uvmap_id.engines.projection.colour import from_lab, smoothstep, to_lab
-from uvmap_id.engines.projection.warp import WarpedFace, region_slices
+from uvmap_id.engines.projection.light import shading
+from uvmap_id.engines.projection.warp import WarpedFace
 from uvmap_id.pictures import Floats, blur, resize
 
 # Middles of the cheeks, the nose's bridge and the chin in mediapipe's numbering: skin in almost every photo.
@@ -16,16 +18,22 @@ _SKIN_LANDMARKS = (50, 280, 205, 425, 101, 330, 6, 199)
 _SAMPLE_RADIUS = 0.012
 _LIKENESS = 22.0  # CIE76 distance in Lab at which a colour counts as skin by 1/e.
 # A flash or a bright print lifts skin over what skin reflects; above this lightness the excess is mostly taken back.
-_BRIGHTEST_SKIN, _EXCESS_KEPT = 68.0, 0.35
-_EVEN_INSIDE = 0.45  # How much of the slow change of light is taken out in the middle of the face.
+_BRIGHTEST_SKIN, _EXCESS_KEPT = 72.0, 0.5
+_EVEN_INSIDE = 0.1  # How much of the slow change of light is taken out in the middle of the face.
 _WORKING_SIZE = 160
+_LEAST_SEEN = 0.15
 
 
 def skin_tone(face: WarpedFace, atlas: Atlas) -> Floats:
     """(3,) Lab: the median of the middle tones on cheeks, nose and chin, so that shine and shadow don't count."""
-    size = face.colour.shape[0]
-    samples = np.concatenate([_around(face.colour, atlas.landmarks[index], size) for index in _SKIN_LANDMARKS])
-    lab = to_lab(samples)
+    shape = face.seen.shape
+    places = region_uv_to_pixels(atlas.landmarks[list(_SKIN_LANDMARKS)], (shape[0], shape[1]))
+    radius = max(1, round(_SAMPLE_RADIUS / (RIGHT - LEFT) * shape[1]))
+    chosen = np.zeros(shape, bool)
+    for column, row in places.astype(int):
+        chosen[row - radius : row + radius + 1, column - radius : column + radius + 1] = True
+    shown = chosen & (face.seen > 0.5)
+    lab = to_lab(face.colour[shown if shown.any() else chosen])
     low, high = np.percentile(lab[:, 0], [30, 85])
     return np.median(lab[(lab[:, 0] >= low) & (lab[:, 0] <= high)], axis=0)
 
@@ -37,15 +45,31 @@ def exposure(tone: Floats) -> float:
     return float(from_lab(wanted[None])[0, 1] / from_lab(tone[None])[0, 1])
 
 
-def exposed(face: WarpedFace, factor: float) -> WarpedFace:
-    """The face in more or less light."""
-    return dataclasses.replace(face, colour=face.colour * np.float32(factor))
+def exposed(face: WarpedFace, factor: Floats | float) -> WarpedFace:
+    """The face in more or less light; the factor on linear light is one for all, or (h, w)."""
+    return dataclasses.replace(face, colour=face.colour * np.asarray(factor, np.float32)[..., None])
 
 
-def _around(colour: Floats, uv: Floats, size: int) -> Floats:
-    column, row = round(float(uv[0]) * size), round((1 - float(uv[1])) * size)
-    radius = max(1, round(_SAMPLE_RADIUS * size))
-    return colour[row - radius : row + radius + 1, column - radius : column + radius + 1].reshape(-1, 3)
+def relit(face: WarpedFace, tone: Floats, relight: float) -> WarpedFace:
+    """The face without the photo's light. `relight` is how much of it is taken out, 0..1."""
+    skin = skin_likeness(face.colour, tone) * face.seen * face.inside * (1 - face.features)
+    light = shading(face.colour, face.normal, skin)
+    # Beyond the outline the fit only guesses, and hair has normals of its own.
+    return exposed(face, 1 / (1 + relight * face.inside * (light - 1)))
+
+
+def completed(face: WarpedFace) -> WarpedFace:
+    """What the photo doesn't show is taken from the other side of the face, which it does show.
+
+    What neither side shows, such as the underside of the nose, is taken from the photo all the same.
+    """
+    other = mirrored(np.dstack([face.colour, face.seen]), face.axis)
+    own = np.maximum(face.seen, _LEAST_SEEN)
+    share = other[..., 3] * (1 - face.seen)
+    total = own + share
+    mixed = (face.colour * own[..., None] + other[..., :3] * share[..., None]) / total[..., None]
+    shown = np.maximum(np.clip(1.5 * (face.seen + share), 0, 1), 1 - face.aside)
+    return dataclasses.replace(face, colour=mixed.astype(np.float32), cover=face.cover * shown)
 
 
 def skin_likeness(colour: Floats, tone: Floats, hair: Floats | None = None) -> Floats:
@@ -69,27 +93,21 @@ def _distance(lab: Floats, other: Floats) -> Floats:
 
 
 def evened(face: WarpedFace, tone: Floats, hair: Floats | None) -> WarpedFace:
-    """The face with slow changes of light drawn to the skin's tone: fully at its outline, in part inside.
+    """The face with slow changes of light drawn to the skin's tone at its outline, and a little inside.
 
     Lines, freckles and features stay: only what is slower than about a third of the face is moved, and hair or
     cloth that reaches into the outline is left out of the measure.
     """
-    size = face.colour.shape[0]
-    region = region_slices(size)
-    colour, inside = face.colour[region], face.inside[region]
-    lab = to_lab(colour)
+    lab = to_lab(face.colour)
     square = (_WORKING_SIZE, _WORKING_SIZE)
     small = resize(lab, square)
-    weight = skin_likeness(from_lab(small), tone, hair) * resize(face.cover[region], square)
+    weight = skin_likeness(from_lab(small), tone, hair) * resize(face.cover, square)
     sigma = _WORKING_SIZE / 14
     total = blur(weight, sigma)
     slow = blur(small * weight[..., None], sigma) / np.maximum(total, 1e-4)[..., None]
     trust = smoothstep(0.02, 0.15, total)[..., None]
     shift = resize((tone - slow) * trust, lab.shape[:2])
     # Hair that falls into the face, the whites of the eyes and the teeth keep their own colour.
-    skin = blur(skin_likeness(colour, tone, hair), size / 340) * (1 - face.features[region])
-    shift *= skin[..., None]
-    amount = 1 - inside * (1 - _EVEN_INSIDE)
-    corrected = face.colour.copy()
-    corrected[region] = from_lab(lab + shift * amount[..., None])
-    return dataclasses.replace(face, colour=corrected)
+    skin = blur(skin_likeness(face.colour, tone, hair), lab.shape[1] / 136) * (1 - face.features)
+    amount = skin * (1 - face.inside * (1 - _EVEN_INSIDE))
+    return dataclasses.replace(face, colour=from_lab(lab + shift * amount[..., None]))
