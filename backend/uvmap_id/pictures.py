@@ -35,6 +35,17 @@ def scale(image: NDArray[Number], factor: float) -> NDArray[Number]:
     return resize(image, (max(1, round(image.shape[0] * factor)), max(1, round(image.shape[1] * factor))))
 
 
+def enlarged(image: Floats, rows: slice, columns: slice, factor: float, *, cubic: bool = False) -> Floats:
+    """Some rows and columns of a picture, (h, w) or (h, w, C), that is enlarged by a factor; its edge goes on."""
+    step = 1 / factor
+    offset_x, offset_y = ((part.start + 0.5) * step - 0.5 for part in (columns, rows))
+    shape = (columns.stop - columns.start, rows.stop - rows.start)
+    method = (cv2.INTER_CUBIC if cubic else cv2.INTER_LINEAR) | cv2.WARP_INVERSE_MAP
+    matrix = np.array([[step, 0, offset_x], [0, step, offset_y]])
+    found = cv2.warpAffine(_any(image), matrix, shape, flags=method, borderMode=cv2.BORDER_REPLICATE)
+    return _typed(found, image)
+
+
 def blur(image: Floats, sigma: float, sigma_down: float | None = None) -> NDArray[np.float32]:
     """Gaussian blur with a standard deviation in pixels, across and, if it differs, down."""
     down = sigma if sigma_down is None else sigma_down

@@ -6,7 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from uvmap_id.engines.projection.wardrobe import Garment, Outfit, read_prompt
+from uvmap_id.engines.projection.details import detail
+from uvmap_id.engines.projection.garments import Garment, definitions
+from uvmap_id.engines.projection.wardrobe import Outfit, read_prompt
 
 
 def worn(outfit: Outfit, name: str) -> Garment:
@@ -33,8 +35,10 @@ def test_the_prompt_of_the_demo() -> None:
         ("wearing white top, green pants", ["trousers", "t-shirt"]),
         ("Wearing White Shirt, jeans, yellow hat", ["jeans", "shirt", "hat"]),
         ("a woman in a red dress and black boots", ["boots", "dress"]),
-        ("black leather jacket with blue jeans", ["jeans", "jacket"]),
-        ("grey hoodie; dark trousers; white sneakers", ["shoes", "trousers", "sweater"]),
+        ("black leather jacket with blue jeans", ["jeans", "biker jacket"]),
+        ("wearing white top, blue pants, sunglasses", ["trousers", "t-shirt", "sunglasses"]),
+        ("wearing white top, green pants, glasses", ["trousers", "t-shirt", "glasses"]),
+        ("grey hoodie; dark trousers; white sneakers", ["sneakers", "trousers", "hoodie"]),
     ],
 )
 def test_prompts_of_the_field(prompt: str, names: list[str]) -> None:
@@ -43,7 +47,7 @@ def test_prompts_of_the_field(prompt: str, names: list[str]) -> None:
 
 
 def test_a_fabric_and_sleeves_can_be_named() -> None:
-    assert worn(read_prompt("black leather jacket"), "jacket").fabric.roughness < 0.5
+    assert worn(read_prompt("black leather coat"), "coat").fabric.roughness < 0.5
     long, short = worn(read_prompt("shirt"), "shirt"), worn(read_prompt("short-sleeved shirt"), "shirt")
     assert short.sleeve < long.sleeve
     assert worn(read_prompt("sleeveless shirt"), "shirt").sleeve < short.sleeve
@@ -82,6 +86,82 @@ def test_nobody_is_left_undressed() -> None:
     assert all(is_grey(garment.colour) for garment in read_prompt("smiling").garments)
 
 
+@pytest.mark.parametrize(
+    ("prompt", "pieces"),
+    [
+        ("business suit", {"suit jacket", "suit trousers", "shirt", "tie"}),
+        ("military soldier costume", {"tunic", "combat trousers", "helmet", "combat boots"}),
+        ("military solider costume", {"tunic", "combat trousers", "helmet", "combat boots"}),
+        ("santa claus costume", {"santa coat", "santa hat", "belt"}),
+        ("superhero costume", {"bodysuit", "leggings", "briefs", "emblem"}),
+        ("policeman", {"uniform shirt", "police cap", "badge"}),
+        ("sport, green", {"t-shirt", "sports shorts", "sneakers"}),
+    ],
+)
+def test_outfits_are_combinations(prompt: str, pieces: set[str]) -> None:
+    outfit = read_prompt(prompt)
+    assert pieces <= {garment.name for garment in outfit.garments}
+    assert outfit.ignored == outfit.added == ()
+
+
+def test_a_colour_is_for_the_outfits_main_pieces_only() -> None:
+    for prompt in ("green sport", "sport, green"):
+        outfit = read_prompt(prompt)
+        red, green, blue = worn(outfit, "t-shirt").colour
+        assert green > max(red, blue) + 20
+        assert is_grey(worn(outfit, "sneakers").colour)
+
+
+def test_a_later_piece_replaces_the_outfits() -> None:
+    red, green, blue = worn(read_prompt("black suit and red tie"), "tie").colour
+    assert red > 2 * max(green, blue)
+
+
+def test_two_colours_make_a_pattern() -> None:
+    shirt = worn(read_prompt("red and white striped shirt"), "shirt")
+    assert shirt.pattern == "stripes"
+    assert shirt.colour[0] > 2 * shirt.colour[2]
+    assert min(shirt.accent) > 215
+
+
+@pytest.mark.parametrize(
+    ("words", "pattern"),
+    [("plaid", "plaid"), ("polka dot", "dots"), ("camo", "camouflage"), ("checkered", "check"), ("plain", "")],
+)
+def test_patterns(words: str, pattern: str) -> None:
+    outfit = read_prompt(f"{words} shirt")
+    assert worn(outfit, "shirt").pattern == pattern
+    assert outfit.ignored == ()
+
+
+def test_lengths_before_or_after_the_garment() -> None:
+    before, after = (worn(read_prompt(prompt), "dress") for prompt in ("long red dress", "red dress, long"))
+    assert before == after
+    assert before.hem < worn(read_prompt("red dress"), "dress").hem < worn(read_prompt("mini dress"), "dress").hem
+
+
+def test_garments_come_in_the_order_of_dressing() -> None:
+    names = [garment.name for garment in read_prompt("glasses, coat, tie, shirt, jeans, socks").garments]
+    assert names == ["socks", "jeans", "shirt", "tie", "coat", "glasses"]
+
+
+def test_a_belt_is_worn_over_a_shirt_that_is_tucked_in() -> None:
+    names = [garment.name for garment in read_prompt("shirt, jeans, belt").garments]
+    assert names == ["shirt", "jeans", "belt"]
+    assert [garment.name for garment in read_prompt("shirt, jeans").garments] == ["jeans", "shirt"]
+
+
+def test_every_definition_can_be_worn() -> None:
+    """Whatever the data names, fabrics, colours and details, exists."""
+    for kind in ("garment", "outfit"):
+        for entry in definitions()[kind]:
+            for words in entry["words"]:
+                outfit = read_prompt(words)
+                assert outfit.ignored == (), words
+                assert len(outfit.garments) > len(outfit.added), words
+                assert all(detail(name) for piece in outfit.garments if piece.slot != "eyes" for name in piece.details)
+
+
 @given(st.text(max_size=500))
 def test_no_prompt_crashes(prompt: str) -> None:
     outfit = read_prompt(prompt)
@@ -91,7 +171,8 @@ def test_no_prompt_crashes(prompt: str) -> None:
 
 
 words = st.sampled_from(
-    "dark light blue white leather denim long-sleeved shirt jeans hat bald blonde hair and , with".split()
+    "dark light blue white leather denim long-sleeved shirt jeans hat bald blonde hair and , with striped polka dots "
+    "suit police santa superhero costume glasses tie long mini camo knee-length { } - \u00e9 \u2013 \u0130".split()
 )
 
 

@@ -1,19 +1,43 @@
-"""What the engine paints on: colour, relief and roughness of the whole atlas."""
+"""What the engine paints on: colour, relief and roughness of the whole atlas.
+
+Everything that is as large as the canvas is worked on in strips of rows that fit a processor's cache, on all cores.
+"""
 
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import dataclass
+import os
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import TypeVar
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from uvmap_id.atlas.layout import Atlas
 from uvmap_id.engines.projection.colour import to_srgb
+from uvmap_id.engines.projection.fields import GUIDE_SIZE, Guide, noise_at
 from uvmap_id.pictures import Floats, blur, resize, slopes
 
-_NOISE_LATTICE = 64
-_NOISE_SIZE = 512
+_STRIP_TEXELS = 1 << 17
+_SMALLEST_GRAIN = 512
+_COARSE, _COARSE_WAVELENGTH = 256, 0.09
+Job = TypeVar("Job")
+
+
+def in_parallel(work: Callable[[Job], None], jobs: Iterable[Job]) -> None:
+    """Do jobs that don't touch each other's results, on all cores; raises what the first failing one raises."""
+    with ThreadPoolExecutor(max(1, min(8, os.cpu_count() or 1))) as pool:
+        for _ in pool.map(work, jobs):
+            pass
+
+
+def strips(height: int, width: int) -> list[slice]:
+    """Rows of a picture in portions that fit a processor's cache."""
+    rows = max(1, _STRIP_TEXELS // width)
+    return [slice(top, min(top + rows, height)) for top in range(0, height, rows)]
 
 
 @dataclass
@@ -27,6 +51,7 @@ class Canvas:
         relief: (S, S) float32, height above the skin in millimetres.
         roughness: (S, S) float32, 0..1.
         random: The request's own source of chance.
+        guide: The body at a small, fixed size, for everything that is smooth.
     """
 
     atlas: Atlas
@@ -35,6 +60,7 @@ class Canvas:
     relief: Floats
     roughness: Floats
     random: np.random.Generator
+    guide: Guide = field(repr=False)
 
     @classmethod
     def blank(cls, atlas: Atlas, size: int, seed: int) -> Canvas:
@@ -47,6 +73,7 @@ class Canvas:
             np.zeros(square, np.float32),
             np.full(square, 0.5, np.float32),
             np.random.default_rng(seed),
+            Guide.of(atlas),
         )
 
     @property
@@ -72,49 +99,84 @@ class Canvas:
         relief: Floats | float = 0.0,
     ) -> None:
         """Lay a layer over what is there; `cover` (S, S) is 0 where it is absent and 1 where it hides all."""
-        self.colour += cover[..., None] * (colour - self.colour)
-        self.roughness += cover * (roughness - self.roughness)
-        self.relief += cover * (relief - self.relief)
+
+        def lay(rows: slice) -> None:
+            share = cover[rows]
+            if not share.any():
+                return
+            shade = colour[rows] if colour.ndim == 3 else colour
+            self.colour[rows] += share[..., None] * (shade - self.colour[rows])
+            for map_, value in ((self.roughness, roughness), (self.relief, relief)):
+                wanted = value[rows] if isinstance(value, np.ndarray) else np.float32(value)
+                map_[rows] += share * (wanted - map_[rows])
+
+        in_parallel(lay, strips(*self.relief.shape))
 
     def noise(self, wavelength: float) -> Floats:
         """(S, S) smooth noise of about unit variance in the body's space, so that it runs on across seams.
 
-        `wavelength` is in metres. The noise is periodic, with a period of 64 wavelengths / 4.
+        `wavelength` is in metres. The noise is periodic, with a period of 16 wavelengths.
         """
-        lattice = self.random.standard_normal((_NOISE_LATTICE,) * 3).astype(np.float32)
-        places = self.atlas.position(_NOISE_SIZE) / (wavelength / 4)
-        low = np.floor(places).astype(np.int32)
-        share = places - low
-        total = np.zeros(places.shape[:2], np.float32)
-        for corner in np.ndindex(2, 2, 2):
-            index = (low + corner) % _NOISE_LATTICE
-            weight = np.prod(np.where(corner, share, 1 - share), axis=2)
-            total += weight * lattice[index[..., 0], index[..., 1], index[..., 2]]
+        size = _COARSE if wavelength >= _COARSE_WAVELENGTH else GUIDE_SIZE
+        places = resize(self.guide.position, (size, size)).reshape(-1, 3)
+        total = noise_at(places * np.float32(4 / wavelength), self.random).reshape(size, size)
         total = blur(total, 1.5)
         total /= total.std() + 1e-6
         return resize(total, (self.size, self.size))
 
     def grain(self, across: float, along: float) -> Floats:
-        """(S, S) fine noise of unit variance in texel space, blurred by so many texels at 1K in u and in v."""
+        """(S, S) fine noise of unit variance in texel space, blurred by so many texels at 1K in u and in v.
+
+        A quarter of the canvas is drawn by chance and repeated, which nobody sees in anything as fine.
+        """
+        tile = self.grain_tile(across, along)
+        repeats = self.size // tile.shape[0]
+        return np.tile(tile, (repeats, repeats))
+
+    def grain_tile(self, across: float, along: float) -> Floats:
+        """(T, T) as `grain`, once; it joins itself at its borders. T divides the canvas's size."""
         scale = self.size / 1024
-        white = self.random.standard_normal((self.size, self.size)).astype(np.float32)
-        fine = blur(white, max(across * scale, 0.3), max(along * scale, 0.3))
-        return fine / (fine.std() + 1e-6)
+        side = min(self.size, max(_SMALLEST_GRAIN, self.size // 4))
+        white = self.random.standard_normal((side, side), np.float32)
+        sigma = max(across * scale, 0.3), max(along * scale, 0.3)
+        reach = min(side, int(4 * max(sigma)) + 1)
+        framed = np.pad(white, reach, mode="wrap")
+        fine = blur(framed, *sigma)[reach:-reach, reach:-reach]
+        return np.ascontiguousarray(fine / (fine.std() + 1e-6))
 
     def base_color(self) -> NDArray[np.uint8]:
         """(S, S, 3) uint8 sRGB."""
-        return to_srgb(self.colour)
+        image = np.empty(self.colour.shape, np.uint8)
+
+        def encode(rows: slice) -> None:
+            image[rows] = to_srgb(self.colour[rows])
+
+        in_parallel(encode, strips(self.size, self.size))
+        return image
 
     def normal(self) -> NDArray[np.uint8]:
         """(S, S, 3) uint8 tangent-space normals of the relief, OpenGL convention: +x along u, +y along v."""
-        # A texel of the body islands is about 2.1 mm wide at 1K.
-        texel = 2.1 * 1024 / self.size
-        right, down = slopes(self.relief)
-        slope_u, slope_v = right / texel, -down / texel
-        length = np.sqrt(slope_u**2 + slope_v**2 + 1)
-        normal = np.stack([-slope_u / length, -slope_v / length, 1 / length], axis=-1)
-        return np.round((normal * 0.5 + 0.5) * 255).astype(np.uint8)
+        image = np.empty(self.colour.shape, np.uint8)
+
+        def encode(rows: slice) -> None:
+            top, bottom = max(rows.start - 1, 0), min(rows.stop + 1, self.size)
+            right, down = slopes(self.relief[top:bottom])
+            inner = slice(rows.start - top, rows.stop - top)
+            width = self.guide.window(self.guide.texel, rows, slice(0, self.size), self.size) / self.size * 1000
+            slope_u, slope_v = right[inner] / width[..., 0], -down[inner] / width[..., 1]
+            length = 127.5 / np.sqrt(slope_u * slope_u + slope_v * slope_v + 1)
+            normal = cv2.merge([127.5 - slope_u * length, 127.5 - slope_v * length, 127.5 + length])
+            image[rows] = np.round(normal)
+
+        in_parallel(encode, strips(self.size, self.size))
+        return image
 
     def roughness_map(self) -> NDArray[np.uint8]:
         """(S, S) uint8, 255 is fully rough."""
-        return np.round(np.clip(self.roughness, 0, 1) * 255).astype(np.uint8)
+        image = np.empty(self.roughness.shape, np.uint8)
+
+        def encode(rows: slice) -> None:
+            image[rows] = np.round(np.clip(self.roughness[rows], 0, 1) * 255)
+
+        in_parallel(encode, strips(self.size, self.size))
+        return image

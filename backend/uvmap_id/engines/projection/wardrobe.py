@@ -1,64 +1,42 @@
 """Reads a prompt for garments and hair: a small grammar over the definitions in `wardrobe.toml`.
 
-A prompt is a list of phrases between commas or the words "and" and "with". A phrase names a garment, and before
-it a colour and perhaps a sleeve's length: "dark blue long-sleeved shirt". What no rule knows is reported.
+A prompt is a list of phrases between commas or words such as "and" and "with". A phrase names a garment or a whole
+outfit, and before it colours, a pattern, a fabric and lengths: "dark blue long-sleeved striped shirt". A phrase that is
+but a colour belongs to its neighbour: "red and white striped shirt", "sport, green". What no rule knows is reported.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import functools
 import re
-import tomllib
-from dataclasses import dataclass
-from importlib import resources
+from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
-from PIL import ImageColor
-
-from uvmap_id.engines.projection.colour import from_lab, linear, to_lab, to_srgb
-from uvmap_id.pictures import Floats
-
-_SEPARATORS = re.compile(r"[,;.:!?()\n\t\r]|\b(?:and|with|over|under|plus)\b")
-_WORD = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
-_FILLERS = frozenset(
-    "a an the in of on wearing wears wear dressed clothed pair some his her their man woman person boy girl male "
-    "female is has photo portrait texture texturemap sks plain simple".split()
+from uvmap_id.engines.projection.garments import (
+    Fabric,
+    Garment,
+    Rgb,
+    contrasting,
+    definitions,
+    named_colour,
+    shaded,
 )
-_SHADES = {"dark": -17.0, "deep": -12.0, "light": 16.0, "pale": 20.0, "bright": 8.0}
-_SLEEVES = {
-    **dict.fromkeys(("long-sleeved", "long-sleeve", "long sleeved", "long sleeve"), 0.66),
-    **dict.fromkeys(("short-sleeved", "short-sleeve", "short sleeved", "short sleeve"), 0.33),
-    **dict.fromkeys(("sleeveless",), 0.175),
-}
+
+_SEPARATORS = re.compile(r"([,;.:!?()\n\t\r+&/]|\b(?:and|with|over|under|plus|in|on)\b)")
+_WORD = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
+_BRACES = re.compile(r"\{([^}]*)\}")
+_FILLERS = frozenset(
+    "a an the of wearing wears wear dressed clothed dressing pair set some his her their its as like man men woman "
+    "women person people boy girl male female guy lady is has photo portrait texture texturemap sks simple costume "
+    "outfit clothes clothing cosplay attire look style coloured colored color colour who that full body".split()
+)
+_SHADES = {"dark": -17.0, "deep": -12.0, "light": 16.0, "pale": 20.0, "bright": 8.0, "pastel": 20.0, "faded": 9.0}
+_JOINING = frozenset(("and", "&", "/", "+"))
 _LONGEST_NAME = 3
-
-
-@dataclass(frozen=True, slots=True)
-class Fabric:
-    """How cloth looks from near: roughness 0..1, relief of the weave in millimetres, unevenness of its colour."""
-
-    roughness: float
-    weave: float
-    mottle: float
-
-
-@dataclass(frozen=True, slots=True)
-class Garment:
-    """One piece to wear; lengths as described in `wardrobe.toml`. `colour` is an sRGB triple 0..255."""
-
-    name: str
-    slot: str
-    layer: int
-    fabric: Fabric
-    fabric_name: str
-    colour: tuple[int, int, int]
-    hem: float = 0.0
-    waist: float = 0.0
-    sleeve: float = 0.0
-    neckline: float = 0.0
-    front: str = ""
+# The layer of shirts, and one below all trousers.
+_SHIRT, _TUCKED = 13, 5
+# What a pattern or a fabric is dyed where no colour is named, whatever the garment.
+_USUAL_COLOURS = {"camouflage": "olive", "denim": "blue"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,125 +52,239 @@ class Outfit:
     """
 
     garments: tuple[Garment, ...]
-    hair: tuple[int, int, int] | None = None
+    hair: Rgb | None = None
     bald: bool = False
     ignored: tuple[str, ...] = ()
     added: tuple[str, ...] = ()
 
 
-@functools.cache
-def _definitions() -> dict[str, Any]:
-    return tomllib.loads((resources.files("uvmap_id.engines.projection") / "wardrobe.toml").read_text(encoding="utf-8"))
+@dataclass
+class _Reading:
+    """What has been understood so far."""
+
+    garments: dict[tuple[str, int], Garment] = field(default_factory=dict)
+    latest: list[str] = field(default_factory=list)
+    waiting: Rgb | None = None
+    hair: Rgb | None = None
+    bald: bool = False
+    ignored: list[str] = field(default_factory=list)
+
+    def put_on(self, garments: list[Garment], words: list[str]) -> None:
+        """Wear garments; the words that named them may be completed by the next phrase."""
+        self.garments.update({(garment.slot, garment.layer): garment for garment in garments})
+        self.latest = words
 
 
 def read_prompt(prompt: str) -> Outfit:
     """Understand a prompt. Never fails: whatever can't be understood is in `Outfit.ignored`."""
-    garments: dict[tuple[str, int], Garment] = {}
-    hair: tuple[int, int, int] | None = None
-    bald = False
-    ignored: list[str] = []
-    for phrase in _SEPARATORS.split(prompt.lower()):
-        words = [word for word in _WORD.findall(phrase) if word not in _FILLERS]
-        if not words:
-            ignored += [phrase.strip()] if phrase.strip() and not _WORD.search(phrase) else []
-            continue
-        if "bald" in words or "hairless" in words:
-            bald, rest = True, [word for word in words if word not in ("bald", "hairless", "head", "hair")]
-        elif words[-1] in ("hair", "haired") or words[-1].endswith("-haired"):
-            hair, rest = _read_hair(words)
-        else:
-            garment, rest = _read_garment(words)
-            if garment is not None:
-                garments[garment.slot, garment.layer] = garment
-        if rest:
-            ignored.append(" ".join(rest))
-    dressed, added = _decent(list(garments.values()))
-    order = {"feet": 0, "lower": 1, "hands": 2, "upper": 3, "head": 4}
-    dressed.sort(key=lambda garment: (order[garment.slot], garment.layer))
-    return Outfit(tuple(dressed), hair, bald, tuple(ignored), added)
+    reading = _Reading()
+    parts = [*_SEPARATORS.split(prompt.lower()), ""]
+    for phrase, separator in zip(parts[::2], parts[1::2], strict=True):
+        _read_phrase(phrase, separator in _JOINING, reading)
+    if reading.waiting is not None:
+        _put_colour_on(reading.waiting, reading)
+    dressed, added = _decent(list(reading.garments.values()))
+    dressed = _tucked_in(dressed)
+    dressed.sort(key=lambda garment: (garment.layer, garment.slot))
+    return Outfit(tuple(dressed), reading.hair, reading.bald, tuple(reading.ignored), added)
 
 
-def _read_hair(words: list[str]) -> tuple[tuple[int, int, int] | None, list[str]]:
-    known = _definitions()["hair"]
+def _read_phrase(phrase: str, joined: bool, reading: _Reading) -> None:
+    every = _WORD.findall(phrase)
+    words = [word for word in every if word not in _FILLERS]
+    if not words:
+        words = [" ".join(every)] if _known_outfit(every) else []
+    if not words:
+        reading.ignored += [phrase.strip()] if phrase.strip() and not every else []
+        return
+    rest: list[str]
+    if "bald" in words or "hairless" in words:
+        reading.bald, rest = True, [word for word in words if word not in ("bald", "hairless", "head", "hair")]
+    elif words[-1] in ("hair", "haired") or words[-1].endswith("-haired"):
+        reading.hair, rest = _read_hair(words)
+    else:
+        rest = _read_clothes(words, joined, reading)
+    if rest:
+        reading.ignored.append(" ".join(rest))
+
+
+def _read_clothes(words: list[str], joined: bool, reading: _Reading) -> list[str]:
+    """Put on what a phrase names. Returns the words that say nothing known."""
+    found = _find(words)
+    if found is None:
+        return _read_alone(words, joined, reading)
+    kind, entry, start, count = found
+    rest = words[:start] + words[start + count :]
+    if kind == "outfit":
+        garments, rest = _read_outfit(entry, rest)
+        reading.put_on(garments, words)
+        return rest
+    garment, rest = _make(entry, rest)
+    if reading.waiting is not None:
+        garment = dataclasses.replace(garment, accent=garment.colour, colour=reading.waiting)
+        reading.waiting = None
+    reading.put_on([garment], words)
+    return rest
+
+
+def _read_alone(words: list[str], joined: bool, reading: _Reading) -> list[str]:
+    """A phrase without a garment: it waits for one, or speaks of what was named before ("sport, green")."""
+    colour, rest = _read_colour(words, "")
+    if colour is not None and not rest:
+        if joined:
+            reading.waiting = colour
+            return []
+        if not reading.latest:
+            _put_colour_on(colour, reading)
+            return []
+    if reading.latest:
+        before = list(reading.latest)
+        # Read together, both phrases must make sense but for what the first one left over already.
+        trial = _Reading()
+        left = _read_clothes(before, False, trial)
+        if _read_clothes(words + before, False, trial) == left:
+            return _read_clothes(words + before, False, reading)[len(left) :]
+    return words
+
+
+def _put_colour_on(colour: Rgb, reading: _Reading) -> None:
+    """A colour and no garment at all: a plain T-shirt of it."""
+    reading.waiting = None
+    reading.put_on([dataclasses.replace(_made_of("t-shirt"), colour=colour)], [])
+
+
+def _read_hair(words: list[str]) -> tuple[Rgb | None, list[str]]:
+    known = definitions()["hair"]
     last = words[-1].removesuffix("-haired")
     names = [word for word in [*words[:-1], last] if word in known]
     rest = [word for word in words[:-1] if word not in known and word not in _SHADES]
     if not names:
         return None, words
-    return _shaded(tuple(known[names[-1]]), words), rest
+    red, green, blue = known[names[-1]]
+    return shaded((red, green, blue), _lift(words)), rest
 
 
-def _read_garment(words: list[str]) -> tuple[Garment | None, list[str]]:
-    """The garment that a phrase names and the words that say nothing known; all of them where there is none."""
-    entry, start, count = _find(words)
-    if entry is None:
-        return None, words
-    rest = words[:start] + words[start + count :]
-    fabric_name = entry["fabric"]
-    changes: dict[str, Any] = {}
-    for length in range(2, 0, -1):
-        for place in range(len(rest) - length + 1):
-            name = " ".join(rest[place : place + length])
-            if name in _SLEEVES and "sleeve" in entry:
-                changes["sleeve"] = _SLEEVES[name]
-                rest[place : place + length] = [""] * length
-    fabrics = _definitions()["fabric"]
-    for place, word in enumerate(rest):
-        if word in fabrics:
-            fabric_name, rest[place] = word, ""
-    colour, rest = _read_colour([word for word in rest if word], fabric_name, entry["colour"])
-    known = {field.name for field in dataclasses.fields(Garment)} - {"fabric", "colour", "fabric_name"}
-    values = {key: value for key, value in entry.items() if key in known} | changes
-    return Garment(**values, fabric=Fabric(**fabrics[fabric_name]), fabric_name=fabric_name, colour=colour), rest
-
-
-def _find(words: list[str]) -> tuple[dict[str, Any] | None, int, int]:
-    """The last garment of a phrase, by its longest name: entry, first word, number of words."""
+def _find(
+    words: list[str], kinds: tuple[str, ...] = ("garment", "outfit")
+) -> tuple[str, dict[str, Any], int, int] | None:
+    """The last garment or outfit of a phrase, by its longest name: its kind, entry, first word, number of words."""
     for end in range(len(words), 0, -1):
         for count in range(min(_LONGEST_NAME, end), 0, -1):
             name = " ".join(words[end - count : end])
-            for entry in _definitions()["garment"]:
-                if name in entry["words"]:
-                    return entry, end - count, count
-    return None, 0, 0
-
-
-def _read_colour(words: list[str], fabric: str, default: str) -> tuple[tuple[int, int, int], list[str]]:
-    rest = list(words)
-    for length in (2, 1):
-        for place in range(len(rest) - length + 1):
-            colour = _named(rest[place : place + length], fabric)
-            if colour is not None:
-                shades = [word for word in rest if word in _SHADES] if length == 1 else []
-                del rest[place : place + length]
-                return _shaded(colour, shades), [word for word in rest if word not in shades]
-    colour = _named([default], fabric)
-    assert colour is not None, f"wardrobe.toml names an unknown colour: {default}"  # noqa: S101
-    shades = [word for word in rest if word in _SHADES]
-    return _shaded(colour, shades), [word for word in rest if word not in shades]
-
-
-def _named(words: list[str], fabric: str) -> tuple[int, int, int] | None:
-    definitions = _definitions()
-    name = "".join(words)
-    if fabric == "denim" and name in definitions["denim"]:
-        return tuple(definitions["denim"][name])
-    if name in definitions["colour"]:
-        return tuple(definitions["colour"][name])
-    if name in ImageColor.colormap:
-        red, green, blue = ImageColor.getrgb(name)[:3]
-        return red, green, blue
+            for kind in kinds:
+                for entry in definitions()[kind]:
+                    if name in entry["words"] and not (kind == "outfit" and end < len(words) and name in _patterns()):
+                        return kind, entry, end - count, count
     return None
 
 
-def _shaded(colour: tuple[int, int, int], words: list[str]) -> tuple[int, int, int]:
-    lift = sum(_SHADES.get(word, 0.0) for word in words)
-    if not lift:
-        return colour
-    lab: Floats = to_lab(linear(colour)[None])[0]
-    lab[0] = np.clip(lab[0] + lift, 3, 97)
-    red, green, blue = (int(value) for value in to_srgb(from_lab(lab)))
-    return red, green, blue
+def _patterns() -> dict[str, str]:
+    return definitions()["pattern"]
+
+
+def _known_outfit(words: list[str]) -> bool:
+    return any(" ".join(words) in entry["words"] for entry in definitions()["outfit"])
+
+
+def _read_outfit(entry: dict[str, Any], words: list[str]) -> tuple[list[Garment], list[str]]:
+    """The garments of an outfit, and the words that say nothing known.
+
+    A colour or a pattern ("pinstripe suit") is for the garments whose own colour is in braces.
+    """
+    colour, rest = _read_colour(words, "")
+    pattern, rest = _take(rest, _patterns())
+    changes = ({"colour": colour} if colour else {}) | ({"pattern": pattern} if pattern is not None else {})
+    garments = []
+    for phrase in entry["wears"]:
+        garment = _made_of(_BRACES.sub(r"\1", phrase))
+        garments.append(dataclasses.replace(garment, **changes) if _BRACES.search(phrase) else garment)
+    return garments, [word for word in rest if word != "uniform"]
+
+
+def _made_of(phrase: str) -> Garment:
+    """The garment of a phrase from `wardrobe.toml`. Raises `ValueError` where it names none."""
+    words = phrase.split()
+    found = _find(words, ("garment",))
+    if found is None:
+        raise ValueError(f"wardrobe.toml has an outfit with an unknown garment: {phrase}")
+    _, entry, start, count = found
+    return _make(entry, words[:start] + words[start + count :])[0]
+
+
+def _make(entry: dict[str, Any], words: list[str]) -> tuple[Garment, list[str]]:
+    """A garment as the words before it describe it, and the words that say nothing known."""
+    values = {key: value for key, value in entry.items() if key in _PLAIN_FIELDS}
+    rest = words
+    if "sleeve" in entry:
+        sleeve, rest = _take(rest, definitions()["sleeve"])
+        values |= {} if sleeve is None else {"sleeve": sleeve}
+    hem, rest = _take(rest, entry.get("lengths", {}))
+    values |= {} if hem is None else {"hem": hem}
+    pattern, rest = _take(rest, _patterns())
+    fabrics = definitions()["fabric"]
+    fabric_name, rest = _take(rest, {name: name for name in fabrics})
+    fabric_name = fabric_name or entry["fabric"]
+    colour, rest = _read_colour(rest, fabric_name)
+    if colour is None:
+        default = _USUAL_COLOURS.get(pattern or "") or _USUAL_COLOURS.get(fabric_name) or entry["colour"]
+        colour = shaded(_certain(default, fabric_name), _lift(rest))
+        rest = [word for word in rest if word not in _SHADES]
+    second, rest = _read_colour(rest, fabric_name)
+    accent = second or (_certain(entry["accent"], "") if "accent" in entry else contrasting(colour))
+    fabric = Fabric(**(fabrics[fabric_name] | {"grain": tuple(fabrics[fabric_name]["grain"])}))
+    values["details"] = tuple(entry.get("details", ()))
+    return Garment(
+        **values, pattern=pattern or "", fabric=fabric, fabric_name=fabric_name, colour=colour, accent=accent
+    ), rest
+
+
+_PLAIN_FIELDS = {each.name for each in dataclasses.fields(Garment)} - {
+    "fabric", "colour", "fabric_name", "accent", "details", "pattern",
+}  # fmt: skip
+
+
+def _take(words: list[str], table: dict[str, Any]) -> tuple[Any, list[str]]:
+    """The table's value of the first of its names, of two words or one, and the other words."""
+    for length in (2, 1):
+        for place in range(len(words) - length + 1):
+            name = " ".join(words[place : place + length])
+            if name in table:
+                return table[name], words[:place] + words[place + length :]
+    return None, words
+
+
+def _read_colour(words: list[str], fabric: str) -> tuple[Rgb | None, list[str]]:
+    """The first colour that is named, with the shades before it, and the other words."""
+    for length in (2, 1):
+        for place in range(len(words) - length + 1):
+            colour = named_colour(words[place : place + length], fabric)
+            if colour is not None:
+                shades = [word for word in words if word in _SHADES] if length == 1 else []
+                rest = words[:place] + words[place + length :]
+                return shaded(colour, _lift(shades)), [word for word in rest if word not in shades]
+    return None, words
+
+
+def _certain(name: str, fabric: str) -> Rgb:
+    colour = named_colour([name], fabric)
+    if colour is None:
+        raise ValueError(f"wardrobe.toml names an unknown colour: {name}")
+    return colour
+
+
+def _lift(words: list[str]) -> float:
+    return sum(_SHADES.get(word, 0.0) for word in words)
+
+
+def _tucked_in(garments: list[Garment]) -> list[Garment]:
+    """Under a belt a shirt is worn inside the trousers."""
+    slots = {garment.slot for garment in garments}
+    if not {"waist", "lower"} <= slots:
+        return garments
+    return [
+        dataclasses.replace(garment, layer=_TUCKED) if garment.slot == "upper" and garment.layer == _SHIRT else garment
+        for garment in garments
+    ]
 
 
 def _decent(garments: list[Garment]) -> tuple[list[Garment], tuple[str, ...]]:
@@ -200,8 +292,7 @@ def _decent(garments: list[Garment]) -> tuple[list[Garment], tuple[str, ...]]:
     added: list[str] = []
     if not any(garment.slot == "upper" for garment in garments):
         added.append("grey tank top")
-    long_upper = any(garment.slot == "upper" and garment.hem < -0.5 for garment in garments)
+    long_upper = any(garment.slot == "upper" and garment.hem < -0.4 for garment in garments)
     if not long_upper and not any(garment.slot == "lower" for garment in garments):
         added.append("grey shorts")
-    more = [garment for garment in (_read_garment(name.split())[0] for name in added) if garment is not None]
-    return garments + more, tuple(added)
+    return garments + [_made_of(phrase) for phrase in added], tuple(added)
