@@ -74,4 +74,4 @@ def paint_hair(canvas: Canvas, lab: Floats, fringe: bool) -> None:
     cover = scalp(canvas, fringe)
     strands = 0.6 * canvas.grain(0.7, 9) + 0.4 * canvas.grain(2.0, 24)
     colour = from_lab(lab) * np.exp(0.28 * strands)[..., None]
-    canvas.paint(cover, colour.astype(np.float32), _HAIR_ROUGHNESS, 0.6 + 0.25 * strands)
+    canvas.paint(cover, colour.astype(np.float32), _HAIR_ROUGHNESS, 0.6 + 0.12 * strands)
