@@ -11,7 +11,7 @@ import bpy
 
 from . import body, runtime, stage
 from .errors import attempt
-from .link.messages import ENGINES, SIZES, Failure, TextureRequest
+from .link.messages import DEFAULT_RELIGHT, ENGINES, SIZES, Failure, TextureRequest
 from .link.photo import photo_hash, read_photo
 from .session import Job
 
@@ -44,6 +44,13 @@ def _add_render_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="the PNG file to write")
     parser.add_argument("--subject", default="", metavar="TEXT", help='the person in words, e.g. "asian woman"')
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="the same seed gives the same texture")
+    parser.add_argument(
+        "--relight",
+        type=float,
+        default=DEFAULT_RELIGHT,
+        metavar="R",
+        help="how much of the photo's light is taken out, 0 to 1",
+    )
     parser.add_argument("--size", type=int, default=1024, metavar="N", help=f"side of the maps: {_listed(SIZES)}")
     parser.add_argument("--engine", default="auto", metavar="NAME", help=_listed(ENGINES))
     parser.add_argument("--body", type=Path, metavar="OBJ", help="a body with SMPL's UVs instead of the mannequin")
@@ -77,6 +84,7 @@ def _render(options: argparse.Namespace) -> Path:
         engine=options.engine,
         size=options.size,
         seed=options.seed,
+        relight=options.relight,
     )
     request.validate()
     stage.check_output(options.out)

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import bpy
 
 from . import runtime
-from .link.messages import ENGINES, SEED_LIMIT, SIZES
+from .link.messages import DEFAULT_RELIGHT, ENGINES, SEED_LIMIT, SIZES
 from .session import Job
 
 Value = TypeVar("Value")
@@ -61,6 +61,14 @@ class CharacterSettings(bpy.types.PropertyGroup):
     )
     seed: bpy.props.IntProperty(
         name="Seed", description="The same seed gives the same texture", min=0, max=SEED_LIMIT - 1
+    )
+    relight: bpy.props.FloatProperty(
+        name="Relight",
+        description="How much of the photo's light is taken out of the face",
+        subtype="FACTOR",
+        min=0.0,
+        max=1.0,
+        default=DEFAULT_RELIGHT,
     )
     size: bpy.props.EnumProperty(
         name="Size",

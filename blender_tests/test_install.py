@@ -35,6 +35,7 @@ def test_settings_have_the_offered_choices(scene: bpy.types.Scene, module: Calla
     assert tuple(int(item.identifier) for item in properties["size"].enum_items) == messages.SIZES
     assert tuple(item.identifier for item in properties["engine"].enum_items) == messages.ENGINES
     assert (settings.size, settings.engine, settings.seed) == ("1024", "auto", 0)
+    assert settings.relight == pytest.approx(messages.DEFAULT_RELIGHT)
     settings.seed = messages.SEED_LIMIT - 1
     assert settings.seed == messages.SEED_LIMIT - 1
 

@@ -173,6 +173,9 @@ def test_what_is_offered_is_accepted(engine: str, size: int) -> None:
         ({"size": 1000}, ErrorCode.SIZE_NOT_OFFERED),
         ({"seed": -1}, ErrorCode.SEED_OUT_OF_RANGE),
         ({"seed": SEED_LIMIT}, ErrorCode.SEED_OUT_OF_RANGE),
+        ({"relight": -0.1}, ErrorCode.RELIGHT_OUT_OF_RANGE),
+        ({"relight": 1.1}, ErrorCode.RELIGHT_OUT_OF_RANGE),
+        ({"relight": float("nan")}, ErrorCode.RELIGHT_OUT_OF_RANGE),
     ],
 )
 def test_each_bad_field_has_its_code(fields: dict[str, typing.Any], code: ErrorCode) -> None:

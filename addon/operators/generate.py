@@ -85,6 +85,8 @@ def submit(scene: bpy.types.Scene) -> Job:
         engine=settings.engine,
         size=int(settings.size),
         seed=settings.seed,
+        # Blender keeps 32 bits; the request is to say what the user sees.
+        relight=round(settings.relight, 4),
     )
     return runtime.session().submit(request, photo, scene.session_uid, target.session_uid)
 

@@ -41,7 +41,7 @@ class UVMAP_ID_PT_character(bpy.types.Panel):  # noqa: N801 - Blender's rule for
         row.operator("uvmap_id.add_mannequin", text="Mannequin", icon="OUTLINER_OB_ARMATURE")
         row.operator("uvmap_id.import_body", text="From OBJ", icon="IMPORT")
         column = layout.column()
-        for name in ("face_image", "prompt", "subject", "seed", "size", "engine"):
+        for name in ("face_image", "prompt", "subject", "seed", "relight", "size", "engine"):
             column.prop(settings, name)
         self._draw_job(context, newest_job(context.scene))
         layout.separator()

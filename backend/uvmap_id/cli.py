@@ -6,6 +6,7 @@ Everything but typer is imported where it is used, so that `--help` is quick.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import json
 import logging
 from collections.abc import Callable, Iterator
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from uvmap_id import __version__
-from uvmap_id.link.messages import ENGINES, SIZES, ErrorCode, Failure, TextureRequest, UVMapError
+from uvmap_id.link.messages import DEFAULT_RELIGHT, ENGINES, SIZES, ErrorCode, Failure, TextureRequest, UVMapError
 
 if TYPE_CHECKING:
     from uvmap_id.doctor import Check
@@ -35,6 +36,7 @@ _BAD_ARGUMENTS = frozenset(
         ErrorCode.TEXT_INVALID,
         ErrorCode.SIZE_NOT_OFFERED,
         ErrorCode.SEED_OUT_OF_RANGE,
+        ErrorCode.RELIGHT_OUT_OF_RANGE,
         ErrorCode.ENGINE_UNKNOWN,
     }
 )
@@ -105,6 +107,9 @@ def generate(
     engine: Annotated[str, typer.Option(help=f"One of {', '.join(ENGINES)}.")] = "auto",
     size: Annotated[str, typer.Option(help=f"Side of the maps, one of {', '.join(map(str, SIZES))}.")] = "1024",
     seed: Annotated[str, typer.Option(help="0 or more; the same seed gives the same texture.")] = "0",
+    relight: Annotated[str, typer.Option(help="How much of the photo's light is taken out of the face, 0 to 1.")] = str(
+        DEFAULT_RELIGHT
+    ),
 ) -> None:
     """Make a texture set from a photo and a prompt; prints the manifest's path."""
     with errors_reported():
@@ -114,10 +119,10 @@ def generate(
         if face is None:
             raise UVMapError(ErrorCode.FACE_FILE_MISSING, "There is no photo of a face.", "Name one: --face photo.jpg")
         # The hash of an empty photo stands in until the cheap checks are through.
-        request = TextureRequest(photo_hash(b""), prompt, subject, engine, _size(size), _seed(seed))
+        request = TextureRequest(photo_hash(b""), prompt, subject, engine, _size(size), _seed(seed), _relight(relight))
         request.validate()
         photo = read_photo(face)
-        request = TextureRequest(photo_hash(photo), prompt, subject, engine, request.size, request.seed)
+        request = dataclasses.replace(request, face_sha256=photo_hash(photo))
         with _progress_bar() as on_progress:
             files = generate_texture(request, photo, out, on_progress)
         for warning in files.warnings:
@@ -142,6 +147,15 @@ def _seed(text: str) -> int:
     except ValueError:
         raise UVMapError(
             ErrorCode.SEED_OUT_OF_RANGE, f'The seed "{text[:40]}" is not a whole number.', "Choose 0 or more."
+        ) from None
+
+
+def _relight(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise UVMapError(
+            ErrorCode.RELIGHT_OUT_OF_RANGE, f'A relight of "{text[:40]}" is no number.', "Choose a number from 0 to 1."
         ) from None
 
 

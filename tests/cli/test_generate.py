@@ -80,6 +80,8 @@ BAD_ARGUMENTS = {
     "a negative seed": ({"--seed": "-1"}, "seed_out_of_range"),
     "a seed too large": ({"--seed": str(2**31)}, "seed_out_of_range"),
     "a seed that is no number": ({"--seed": "random"}, "seed_out_of_range"),
+    "a relight out of range": ({"--relight": "1.5"}, "relight_out_of_range"),
+    "a relight that is no number": ({"--relight": "much"}, "relight_out_of_range"),
     "a seed of 10,000 digits": ({"--seed": "9" * 10_000}, "seed_out_of_range"),
     "an unknown engine": ({"--engine": "magic"}, "engine_unknown"),
 }

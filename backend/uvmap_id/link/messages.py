@@ -26,6 +26,7 @@ PHOTO_LIMIT = 64 * 1024 * 1024
 PROMPT_LIMIT = 2000
 SUBJECT_LIMIT = 200
 SEED_LIMIT = 2**31
+DEFAULT_RELIGHT = 0.85
 SIZES = (512, 1024, 2048, 4096)
 ENGINES = ("auto", "projection", "uvmap-id")
 MAPS = ("base_color", "normal", "roughness")
@@ -54,6 +55,7 @@ class ErrorCode(StrEnum):
     TEXT_INVALID = "text_invalid"
     SIZE_NOT_OFFERED = "size_not_offered"
     SEED_OUT_OF_RANGE = "seed_out_of_range"
+    RELIGHT_OUT_OF_RANGE = "relight_out_of_range"
     ENGINE_UNKNOWN = "engine_unknown"
     ENGINE_UNAVAILABLE = "engine_unavailable"
     OUTPUT_NOT_WRITABLE = "output_not_writable"
@@ -114,6 +116,7 @@ class TextureRequest:
         engine: One of `ENGINES`.
         size: Side of the square maps in texels, one of `SIZES`.
         seed: 0 <= seed < 2**31.
+        relight: How much of the photo's light is taken out of the face, 0 to 1.
     """
 
     face_sha256: str
@@ -122,6 +125,7 @@ class TextureRequest:
     engine: str = "auto"
     size: int = 1024
     seed: int = 0
+    relight: float = DEFAULT_RELIGHT
 
     def validate(self) -> None:
         """Raise `UVMapError` with the code of the first field that can't be accepted."""
@@ -149,6 +153,12 @@ class TextureRequest:
                 ErrorCode.SEED_OUT_OF_RANGE,
                 f"The seed {self.seed} is out of range.",
                 f"Choose a seed from 0 to {SEED_LIMIT - 1}.",
+            )
+        if not 0 <= self.relight <= 1:
+            raise UVMapError(
+                ErrorCode.RELIGHT_OUT_OF_RANGE,
+                f"A relight of {self.relight} is out of range.",
+                "Choose a number from 0 (keep the photo's light) to 1 (take it out).",
             )
 
 

@@ -18,9 +18,6 @@ from uvmap_id.engines.projection.warp import WarpedFace, warp_face
 from uvmap_id.link.messages import TextureRequest
 from uvmap_id.pictures import Floats
 
-# How much of the light that comes from one side is taken out.
-_RELIGHT = 0.85
-
 
 class ProjectionEngine:
     """Follows `uvmap_id.engines.base.Engine`. Holds mediapipe's models and the atlas."""
@@ -49,7 +46,7 @@ class ProjectionEngine:
         self, request: TextureRequest, portrait: Portrait, outfit: Outfit, report: Report
     ) -> tuple[Canvas, dict[str, object]]:
         report("Projecting the face", 0.2)
-        face, photographed, light = self._face(portrait, request.size)
+        face, photographed, light = self._face(portrait, request)
         tone = skin_tone(face, self._atlas)
         report("Painting skin and hair", 0.4)
         canvas = Canvas.blank(self._atlas, request.size, request.seed)
@@ -73,13 +70,13 @@ class ProjectionEngine:
         }
         return canvas, details
 
-    def _face(self, portrait: Portrait, size: int) -> tuple[WarpedFace, Floats, float]:
+    def _face(self, portrait: Portrait, request: TextureRequest) -> tuple[WarpedFace, Floats, float]:
         """The face in the atlas and in even light; the skin's tone in the photo; how much brighter it was made."""
         warped = warp_face(
-            portrait.image, portrait.face, portrait.pose, portrait.person, self._shape, self._atlas, size
+            portrait.image, portrait.face, portrait.pose, portrait.person, self._shape, self._atlas, request.size
         )
         photographed = skin_tone(warped, self._atlas)
-        even = completed(relit(warped, photographed, _RELIGHT))
+        even = completed(relit(warped, photographed, request.relight))
         light = exposure(skin_tone(even, self._atlas))
         return exposed(even, light), photographed, light
 
