@@ -89,7 +89,8 @@ def test_an_island_in_another_colour_is_seen(atlas: Atlas) -> None:
 
 def test_one_colour_has_no_seams(atlas: Atlas) -> None:
     step = seam_step(np.full((512, 512, 3), 90, np.uint8), atlas.seams, atlas.mask(512))
-    assert (step.across, step.inside, step.ratio) == (0, 0, 1)
+    assert (step.across, step.inside) == pytest.approx((0, 0), abs=1e-5)
+    assert step.ratio == 1
 
 
 def test_the_seams_of_a_published_texture_are_worse_than_its_insides(atlas: Atlas) -> None:

@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 
 from uvmap_id.pictures import sample
 
+_NO_STEP = 1e-4  # CIE76
+
 
 @dataclass(frozen=True, slots=True)
 class Seams:
@@ -57,7 +59,8 @@ class SeamStep:
     @property
     def ratio(self) -> float:
         """1 where nothing tells a seam from its surroundings; 1 also where there is no step at all."""
-        return 1.0 if self.across == self.inside else self.across / max(self.inside, 1e-6)
+        # Rounding gives steps of a ten-millionth; both far below what could be seen are no step at all.
+        return 1.0 if max(self.across, self.inside) < _NO_STEP else self.across / max(self.inside, 1e-6)
 
 
 def seam_step(image: NDArray[np.uint8], seams: Seams, used: NDArray[np.bool_]) -> SeamStep:
