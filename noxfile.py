@@ -72,8 +72,7 @@ def demo(session: nox.Session) -> None:
 @nox.session(python=False)
 def tests(session: nox.Session) -> None:
     """tests/ in the backend's environment, then blender_tests/ in every Blender whose Python is at hand."""
-    backend = backend_environment(session, "tests")
-    session.run(program(backend, "python"), "-m", "pytest", *session.posargs, external=True)
+    backend = run_backend_tests(session)
     for version in BLENDER_PYTHONS:
         run_blender_tests(session, version, backend)
 
@@ -81,8 +80,7 @@ def tests(session: nox.Session) -> None:
 @nox.session(python=False)
 def backend_tests(session: nox.Session) -> None:
     """Only tests/: arguments after `--` go to pytest."""
-    backend = backend_environment(session, "tests")
-    session.run(program(backend, "python"), "-m", "pytest", *session.posargs, external=True)
+    run_backend_tests(session)
 
 
 @nox.session(python=False)
@@ -125,6 +123,13 @@ def bake(session: nox.Session) -> None:
         env={"PYTHONPATH": str(ROOT / "backend")},
         external=True,
     )
+
+
+def run_backend_tests(session: nox.Session) -> Path:
+    """tests/ on the installed backend; returns its environment."""
+    backend = backend_environment(session, "tests")
+    session.run(program(backend, "python"), "-m", "pytest", *session.posargs, external=True)
+    return backend
 
 
 def run_blender_tests(session: nox.Session, version: str, backend: Path) -> None:

@@ -11,7 +11,7 @@ import json
 import logging
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
@@ -21,6 +21,8 @@ from uvmap_id.link.messages import DEFAULT_RELIGHT, ENGINES, SIZES, ErrorCode, F
 if TYPE_CHECKING:
     from uvmap_id.doctor import Check
     from uvmap_id.link.messages import Progress
+
+Number = TypeVar("Number", int, float)
 
 EXIT_FAILED = 1
 EXIT_BAD_ARGUMENTS = 2
@@ -131,32 +133,34 @@ def generate(
 
 
 def _size(text: str) -> int:
-    try:
-        return int(text)
-    except ValueError:
-        raise UVMapError(
-            ErrorCode.SIZE_NOT_OFFERED,
-            f'A size of "{text[:40]}" is not offered.',
-            f"Choose one of {', '.join(map(str, SIZES))}.",
-        ) from None
+    wrong = UVMapError(
+        ErrorCode.SIZE_NOT_OFFERED,
+        f'A size of "{text[:40]}" is not offered.',
+        f"Choose one of {', '.join(map(str, SIZES))}.",
+    )
+    return _number(int, text, wrong)
 
 
 def _seed(text: str) -> int:
-    try:
-        return int(text)
-    except ValueError:
-        raise UVMapError(
-            ErrorCode.SEED_OUT_OF_RANGE, f'The seed "{text[:40]}" is not a whole number.', "Choose 0 or more."
-        ) from None
+    wrong = UVMapError(
+        ErrorCode.SEED_OUT_OF_RANGE, f'The seed "{text[:40]}" is not a whole number.', "Choose 0 or more."
+    )
+    return _number(int, text, wrong)
 
 
 def _relight(text: str) -> float:
+    wrong = UVMapError(
+        ErrorCode.RELIGHT_OUT_OF_RANGE, f'A relight of "{text[:40]}" is no number.', "Choose a number from 0 to 1."
+    )
+    return _number(float, text, wrong)
+
+
+def _number(kind: Callable[[str], Number], text: str, wrong: UVMapError) -> Number:
+    """A number that was typed; typer's own complaint would have neither a code nor a way out."""
     try:
-        return float(text)
+        return kind(text)
     except ValueError:
-        raise UVMapError(
-            ErrorCode.RELIGHT_OUT_OF_RANGE, f'A relight of "{text[:40]}" is no number.', "Choose a number from 0 to 1."
-        ) from None
+        raise wrong from None
 
 
 @contextlib.contextmanager

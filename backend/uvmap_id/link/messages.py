@@ -15,8 +15,9 @@ import types
 import typing
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from enum import StrEnum
 from typing import Any, TypeVar
+
+from .errors import ErrorCode, Failure, LinkError, UVMapError
 
 PROTOCOL = 1
 MAGIC = b"UVM1"
@@ -33,76 +34,6 @@ MAPS = ("base_color", "normal", "roughness")
 
 _JOB_ID = re.compile(r"[0-9a-f]{32}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
-
-
-class ErrorCode(StrEnum):
-    """Why something failed. The list is closed: tools may switch on it."""
-
-    FACE_FILE_MISSING = "face_file_missing"
-    FACE_FILE_TOO_LARGE = "face_file_too_large"
-    IMAGE_UNREADABLE = "image_unreadable"
-    IMAGE_TRUNCATED = "image_truncated"
-    IMAGE_TOO_SMALL = "image_too_small"
-    IMAGE_TOO_LARGE = "image_too_large"
-    FACE_NOT_FOUND = "face_not_found"
-    FACE_TOO_SMALL = "face_too_small"
-    FACE_TURNED_AWAY = "face_turned_away"
-    PHOTO_TOO_DARK = "photo_too_dark"
-    LANDMARKS_UNAVAILABLE = "landmarks_unavailable"
-    PROMPT_EMPTY = "prompt_empty"
-    PROMPT_TOO_LONG = "prompt_too_long"
-    SUBJECT_TOO_LONG = "subject_too_long"
-    TEXT_INVALID = "text_invalid"
-    SIZE_NOT_OFFERED = "size_not_offered"
-    SEED_OUT_OF_RANGE = "seed_out_of_range"
-    RELIGHT_OUT_OF_RANGE = "relight_out_of_range"
-    ENGINE_UNKNOWN = "engine_unknown"
-    ENGINE_UNAVAILABLE = "engine_unavailable"
-    OUTPUT_NOT_WRITABLE = "output_not_writable"
-    DISK_FULL = "disk_full"
-    BODY_UNREADABLE = "body_unreadable"
-    BODY_WITHOUT_UVS = "body_without_uvs"
-    BODY_MISSING = "body_missing"
-    BACKEND_NOT_FOUND = "backend_not_found"
-    BACKEND_NOT_RUNNING = "backend_not_running"
-    BACKEND_START_FAILED = "backend_start_failed"
-    BACKEND_LOST = "backend_lost"
-    BACKEND_INCOMPATIBLE = "backend_incompatible"
-    MESSAGE_INVALID = "message_invalid"
-    JOB_UNKNOWN = "job_unknown"
-    JOB_ID_CONFLICT = "job_id_conflict"
-    WORKER_DIED = "worker_died"
-    PACKAGE_MISSING = "package_missing"
-    RENDER_FAILED = "render_failed"
-    CANCELLED = "cancelled"
-    INTERNAL = "internal"
-
-
-@dataclass(frozen=True, slots=True)
-class Failure:
-    """A failure as a value: a code for programs, a sentence for a person and, where there is one, the way out."""
-
-    code: str
-    message: str
-    hint: str = ""
-
-    def __str__(self) -> str:
-        return f"{self.code}: {self.message} {self.hint}".rstrip()
-
-
-class UVMapError(Exception):
-    """The one exception that carries a `Failure` up to whoever talks to a person."""
-
-    def __init__(self, code: ErrorCode, message: str, hint: str = "") -> None:
-        super().__init__(f"{code.value}: {message} {hint}".rstrip())
-        self.failure = Failure(code.value, message, hint)
-
-
-class LinkError(UVMapError):
-    """A message that doesn't follow this page."""
-
-    def __init__(self, message: str) -> None:
-        super().__init__(ErrorCode.MESSAGE_INVALID, message, "Update the add-on and the backend to the same version.")
 
 
 @dataclass(frozen=True, slots=True)
