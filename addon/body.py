@@ -10,7 +10,7 @@ import bpy
 import numpy as np
 from numpy.typing import NDArray
 
-from .link.messages import ErrorCode, UVMapError
+from .link.errors import ErrorCode, UVMapError
 
 MANNEQUIN = Path(__file__).parent / "assets" / "mannequin.npz"
 UV_LAYER = "SMPL"

@@ -11,8 +11,9 @@ import bpy
 
 from . import body, runtime, stage
 from .errors import attempt
-from .link.messages import DEFAULT_RELIGHT, ENGINES, SIZES, Failure, TextureRequest
+from .link.errors import Failure
 from .link.photo import photo_hash, read_photo
+from .link.request import DEFAULT_RELIGHT, ENGINES, SIZES, TextureRequest
 from .session import Job
 
 COMMAND = "uvmap_id"

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable
 from typing import TypeVar
 
-from .link.messages import ErrorCode, Failure, UVMapError
+from .link.errors import ErrorCode, Failure, UVMapError
 
 _log = logging.getLogger(__name__)
 

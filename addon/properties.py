@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import bpy
 
 from . import runtime
-from .link.messages import DEFAULT_RELIGHT, ENGINES, SEED_LIMIT, SIZES
+from .link.request import DEFAULT_RELIGHT, ENGINES, SEED_LIMIT, SIZES
 from .session import Job
 
 Value = TypeVar("Value")

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import bpy
 
-from .link.messages import MAPS, ErrorCode, UVMapError
+from .link.errors import ErrorCode, UVMapError
+from .link.request import MAPS
 
 _FILES = (*(f"{name}.png" for name in MAPS), "manifest.json")
 _SHORT = 12

@@ -8,8 +8,8 @@ import bpy
 
 from . import body, material, preferences, results
 from .errors import attempt
+from .link.errors import Failure
 from .link.launcher import Launch
-from .link.messages import Failure
 from .session import BUSY_S, Job, Session
 
 _session: Session | None = None

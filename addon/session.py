@@ -16,20 +16,10 @@ from typing import Protocol
 from .errors import attempt
 from .link.client import Client, error_of
 from .link.connection import Connection
-from .link.messages import (
-    Accepted,
-    Answer,
-    Cancelled,
-    Done,
-    ErrorCode,
-    Failed,
-    Failure,
-    Progress,
-    Refused,
-    TextureRequest,
-    UVMapError,
-)
+from .link.errors import ErrorCode, Failure, UVMapError
+from .link.messages import Accepted, Answer, Cancelled, Done, Failed, Progress, Refused
 from .link.photo import check_photo
+from .link.request import TextureRequest
 
 BUSY_S = 0.1
 

@@ -18,7 +18,7 @@ import numpy as np
 from mathutils import Vector
 from numpy.typing import NDArray
 
-from .link.messages import ErrorCode, UVMapError
+from .link.errors import ErrorCode, UVMapError
 
 _FOCAL_MM = 85.0
 _SENSOR_MM = 36.0

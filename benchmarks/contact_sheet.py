@@ -22,7 +22,7 @@ from PIL import Image, ImageDraw, ImageFont
 from uvmap_id.atlas.view import Camera, lookup, shade
 from uvmap_id.engines.base import TextureSet
 from uvmap_id.engines.projection.engine import ProjectionEngine
-from uvmap_id.link.messages import TextureRequest
+from uvmap_id.link.request import TextureRequest
 
 ROOT = Path(__file__).parents[1]
 BACKGROUND = 0.14
@@ -107,15 +107,15 @@ def as_png(image: NDArray[np.uint8]) -> bytes:
     return buffer.getvalue()
 
 
-def unheard(stage: str, fraction: float) -> None:
+def unheard(stage: str, fraction: float, preview: object = None) -> None:
     """Take no notice of the progress."""
-    del stage, fraction
+    del stage, fraction, preview
 
 
 def cell(engine: ProjectionEngine, body: Mannequin, photo: bytes, prompt: str, size: int) -> NDArray[np.uint8]:
     """Front and back of one subject in one prompt's clothes, the prompt below."""
     request = TextureRequest(hashlib.sha256(photo).hexdigest(), prompt, size=1024)
-    maps = engine.generate(request, photo, unheard)
+    maps = engine.generate(request, (photo,), unheard)
     left, right = (round(share * size) for share in CROP)
     views = [draw(body, maps, body.body_camera(2 * size, yaw))[:, 2 * left : 2 * right] for yaw in (0.0, 180.0)]
     halves = [np.asarray(Image.fromarray(view).reduce(2)) for view in views]

@@ -24,7 +24,7 @@ import skimage.data
 from PIL import Image
 
 from uvmap_id.engines.projection.engine import ProjectionEngine
-from uvmap_id.link.messages import TextureRequest
+from uvmap_id.link.request import TextureRequest
 from uvmap_id.manifest import write_texture_set
 
 PROMPT = "wearing white shirt, blue jeans"
@@ -50,15 +50,15 @@ def peak_memory_mb() -> float:
     return peak / 1e6 if sys.platform == "darwin" else peak / 1e3
 
 
-def unheard(stage: str, fraction: float) -> None:
-    del stage, fraction
+def unheard(stage: str, fraction: float, preview: object = None) -> None:
+    del stage, fraction, preview
 
 
 def one_round(engine: ProjectionEngine, photo: bytes, size: int) -> float:
     request = TextureRequest(hashlib.sha256(photo).hexdigest(), PROMPT, size=size)
     with tempfile.TemporaryDirectory() as folder:
         start = time.perf_counter()
-        textures = engine.generate(request, photo, unheard)
+        textures = engine.generate(request, (photo,), unheard)
         write_texture_set(Path(folder), request, engine, textures)
         return time.perf_counter() - start
 

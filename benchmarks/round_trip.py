@@ -48,7 +48,8 @@ from uvmap_id.engines.projection.colour import to_linear, to_srgb
 from uvmap_id.engines.projection.engine import ProjectionEngine
 from uvmap_id.engines.projection.warp import FACE_OVAL
 from uvmap_id.faces.landmarks import FaceFinder
-from uvmap_id.link.messages import TextureRequest, UVMapError
+from uvmap_id.link.errors import UVMapError
+from uvmap_id.link.request import TextureRequest
 from uvmap_id.pictures import distance_inside, fill_polygons, resize, sample
 
 PROMPT = "wearing grey tank top, blue shorts"
@@ -229,11 +230,11 @@ def generate(engine: ProjectionEngine, photo: Picture) -> Picture:
     Image.fromarray(photo).save(buffer, "PNG", compress_level=1)
     content = buffer.getvalue()
     request = TextureRequest(hashlib.sha256(content).hexdigest(), PROMPT, size=SIZE)
-    return engine.generate(request, content, unheard).base_color
+    return engine.generate(request, (content,), unheard).base_color
 
 
-def unheard(stage: str, fraction: float) -> None:
-    del stage, fraction
+def unheard(stage: str, fraction: float, preview: object = None) -> None:
+    del stage, fraction, preview
 
 
 def lab(colours: Picture) -> NDArray[np.float64]:

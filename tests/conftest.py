@@ -16,8 +16,10 @@ from hypothesis import settings
 
 from uvmap_id.link.client import Client
 from uvmap_id.link.connection import STATE_DIR_VARIABLE, Connection
+from uvmap_id.link.errors import UVMapError
 from uvmap_id.link.launcher import ensure_server, stop_server
-from uvmap_id.link.messages import Progress, TextureRequest, UVMapError
+from uvmap_id.link.messages import Progress
+from uvmap_id.link.request import TextureRequest
 
 # A busy machine is no failure; and a run that decides over a merge must not depend on chance.
 settings.register_profile("default", deadline=None, derandomize=os.environ.get("CI") == "true")

@@ -13,7 +13,9 @@ from PIL import Image
 
 from uvmap_id import __version__
 from uvmap_id.engines.base import Report, TextureSet
-from uvmap_id.link.messages import MAPS, ErrorCode, TextureRequest, UVMapError
+from uvmap_id.link.errors import ErrorCode, UVMapError
+from uvmap_id.link.messages import build
+from uvmap_id.link.request import MAPS, TextureRequest
 from uvmap_id.manifest import NOTICE, SOURCE_TYPE, write_texture_set
 
 REQUEST = TextureRequest("0" * 64, "wearing a white shirt, Jeans für Zoë", "woman", "auto", 512, 7)
@@ -24,7 +26,7 @@ class NamedEngine:
     name: str = "named"
     version: str = "3"
 
-    def generate(self, request: TextureRequest, photo: bytes, report: Report) -> TextureSet:
+    def generate(self, request: TextureRequest, photos: tuple[bytes, ...], report: Report) -> TextureSet:
         return textures()
 
 
@@ -52,7 +54,7 @@ def test_the_manifest_names_everything_that_decides_the_result(tmp_path: Path) -
     assert manifest["synthetic"] is True
     assert manifest["notice"] == NOTICE
     assert manifest["engine"] == {"name": "named", "version": "3"}
-    assert TextureRequest(**manifest["request"]) == REQUEST
+    assert build(TextureRequest, manifest["request"]) == REQUEST
     assert manifest["warnings"] == ["A second face."]
     assert manifest["details"] == {"skin": [1, 2, 3]}
     assert {name: entry["color_space"] for name, entry in manifest["maps"].items()} == {

@@ -9,28 +9,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from uvmap_id.link.errors import ErrorCode, LinkError, UVMapError
 from uvmap_id.link.messages import (
-    ENGINES,
     FRAME_LIMIT,
     HEADER_LIMIT,
     MAGIC,
-    PROMPT_LIMIT,
-    SEED_LIMIT,
-    SIZES,
-    SUBJECT_LIMIT,
     Done,
-    ErrorCode,
-    LinkError,
     Message,
     Ping,
     Progress,
     Submit,
-    TextureRequest,
-    UVMapError,
     decode,
     encode,
     is_job_id,
 )
+from uvmap_id.link.request import ENGINES, PROMPT_LIMIT, SEED_LIMIT, SIZES, SUBJECT_LIMIT, TextureRequest
 
 HASH = "0f" * 32
 JOB = "a1" * 16

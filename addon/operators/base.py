@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import bpy
 
 from ..errors import attempt
-from ..link.messages import Failure
+from ..link.errors import Failure
 
 if TYPE_CHECKING:
     from bpy.stub_internal.rna_enums import OperatorReturnItems

@@ -5,8 +5,9 @@ from __future__ import annotations
 import bpy
 
 from .. import body, runtime
-from ..link.messages import ErrorCode, TextureRequest, UVMapError
+from ..link.errors import ErrorCode, UVMapError
 from ..link.photo import photo_hash, read_photo
+from ..link.request import TextureRequest
 from ..properties import newest_job, settings_of
 from ..session import Job, outcome
 from .base import ReportingOperator, path_of

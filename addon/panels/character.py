@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import bpy
 
-from ..link.messages import Failure
+from ..link.errors import Failure
 from ..properties import newest_job, settings_of
 from ..session import Job, JobState
 

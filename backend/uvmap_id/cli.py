@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 import typer
 
 from uvmap_id import __version__
-from uvmap_id.link.messages import DEFAULT_RELIGHT, ENGINES, SIZES, ErrorCode, Failure, TextureRequest, UVMapError
+from uvmap_id.link.errors import ErrorCode, Failure, UVMapError
+from uvmap_id.link.request import DEFAULT_RELIGHT, ENGINES, SIZES, TextureRequest
 
 if TYPE_CHECKING:
     from uvmap_id.doctor import Check

@@ -13,7 +13,7 @@ from importlib import metadata
 from pathlib import Path
 
 from uvmap_id.link.connection import make_state_dir, read_connection, state_dir
-from uvmap_id.link.messages import UVMapError
+from uvmap_id.link.errors import UVMapError
 
 _REINSTALL = "pip install --force-reinstall uvmap-id"
 _DIFFUSION = 'pip install "uvmap-id[diffusion]"'

@@ -19,7 +19,8 @@ from PIL.PngImagePlugin import PngInfo
 
 from uvmap_id import __version__
 from uvmap_id.engines.base import Engine, TextureSet
-from uvmap_id.link.messages import MAPS, ErrorCode, TextureRequest, UVMapError
+from uvmap_id.link.errors import ErrorCode, UVMapError
+from uvmap_id.link.request import MAPS, TextureRequest
 from uvmap_id.server.disk import write_synced
 from uvmap_id.texture_folder import MANIFEST_NAME
 

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from uvmap_id.link.messages import MAPS, ErrorCode, UVMapError
+from uvmap_id.link.errors import ErrorCode, UVMapError
+from uvmap_id.link.request import MAPS
 from uvmap_id.server.disk import disk_error, remove, sync_folder, write_synced
 
 MANIFEST_NAME = "manifest.json"

@@ -14,12 +14,17 @@ import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 from uvmap_id.engines.base import Engine, JobCancelled
-from uvmap_id.link.messages import Cancelled, ErrorCode, Failed, LinkError, Progress, UVMapError
+from uvmap_id.link.errors import ErrorCode, LinkError, UVMapError
+from uvmap_id.link.messages import Cancelled, Failed, Progress
 from uvmap_id.server.disk import disk_error
 from uvmap_id.server.words import LINE_LIMIT, Finished, Run, Stop, WorkerWord, from_line, to_line
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 EngineFactory = Callable[[str], Engine]
 
@@ -78,8 +83,9 @@ class ProgressReport:
         self._fraction = 0.0
         self._said_at = -math.inf
 
-    def __call__(self, stage: str, fraction: float) -> None:
+    def __call__(self, stage: str, fraction: float, preview: NDArray[np.uint8] | None = None) -> None:
         """Raises `JobCancelled` when the job is to end."""
+        del preview
         if self._inbox.is_stopped(self._job):
             raise JobCancelled
         # In this order a NaN becomes the old fraction.
@@ -132,7 +138,7 @@ class Worker:
         report = ProgressReport(run.job, self._say, self._inbox)
         report("Starting", 0.0)
         engine = self._engine(run.request.engine)
-        textures = engine.generate(run.request, _read(Path(run.photo)), report)
+        textures = engine.generate(run.request, (_read(Path(run.photo)),), report)
         report("Saving", 1.0)
         # Not needed before the first job, and as slow as an engine to import.
         from uvmap_id.manifest import write_texture_set

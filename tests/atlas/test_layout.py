@@ -15,7 +15,7 @@ from uvmap_id.atlas import layout
 from uvmap_id.atlas.layout import Atlas, pad, spread
 from uvmap_id.bodies.calibrate import z_up
 from uvmap_id.bodies.obj import read_obj
-from uvmap_id.link.messages import SIZES
+from uvmap_id.link.request import SIZES
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ from uvmap_id.atlas.parts import JOINTS, Part
 from uvmap_id.atlas.view import vertex_normals
 from uvmap_id.bodies.calibrate import z_up
 from uvmap_id.bodies.obj import read_obj
-from uvmap_id.link.messages import SIZES
+from uvmap_id.link.request import SIZES
 
 LIMBS = [part for part in Part if part.name.endswith("_LEFT")]
 

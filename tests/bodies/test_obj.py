@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from shared_data import shared
 
 from uvmap_id.bodies.obj import read_obj
-from uvmap_id.link.messages import ErrorCode, UVMapError
+from uvmap_id.link.errors import ErrorCode, UVMapError
 
 SQUARE = "v 0 0 0\nv 1 0 0\nv 1 1 0\nv 0 1 0\nvt 0 0\nvt 1 0\nvt 1 1\nvt 0 1\n"
 

@@ -18,7 +18,7 @@ from uvmap_id.cli import EXIT_BAD_ARGUMENTS, EXIT_FAILED, exit_code
 from uvmap_id.doctor import Check, CheckState, can_run
 from uvmap_id.link.client import Client
 from uvmap_id.link.connection import Connection, read_connection
-from uvmap_id.link.messages import ErrorCode, Failure, UVMapError
+from uvmap_id.link.errors import ErrorCode, Failure, UVMapError
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 Eventually = Callable[..., None]

@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 
 from uvmap_id.link.connection import Connection, read_connection
-from uvmap_id.link.messages import PHOTO_LIMIT, ErrorCode, UVMapError
+from uvmap_id.link.errors import ErrorCode, UVMapError
+from uvmap_id.link.messages import PHOTO_LIMIT
 from uvmap_id.texture_folder import FILE_NAMES
 
 Run = Callable[..., subprocess.CompletedProcess[str]]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from uvmap_id.link.messages import ErrorCode, UVMapError
+from uvmap_id.link.errors import ErrorCode, UVMapError
 from uvmap_id.texture_folder import FILE_NAMES, texture_folder
 
 

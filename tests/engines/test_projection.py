@@ -25,7 +25,8 @@ from uvmap_id.engines.base import JobCancelled, TextureSet
 from uvmap_id.engines.projection.colour import to_lab, to_linear
 from uvmap_id.engines.projection.engine import ProjectionEngine
 from uvmap_id.faces.landmarks import FaceFinder
-from uvmap_id.link.messages import SIZES, ErrorCode, TextureRequest, UVMapError
+from uvmap_id.link.errors import ErrorCode, UVMapError
+from uvmap_id.link.request import SIZES, TextureRequest
 from uvmap_id.pictures import sample
 
 MANNEQUIN = Path(__file__).parents[2] / "addon" / "assets" / "mannequin.npz"
@@ -35,7 +36,7 @@ CHEEKS = ((0.235, 0.755), (0.363, 0.755))
 FEATURES = (50, 280, 205, 425, 0, 17, 105, 334, 159, 386, 145, 374, 4, 5, 6, 197, 98, 327, 199, 61, 291)
 
 
-def silent(stage: str, fraction: float) -> None:
+def silent(stage: str, fraction: float, preview: object = None) -> None:
     assert stage
     assert 0 <= fraction <= 1
 
@@ -65,7 +66,7 @@ def generate(engine: ProjectionEngine, portrait: NDArray[np.uint8]) -> Generate:
         photo = as_png(image)
         request = TextureRequest(hashlib.sha256(photo).hexdigest(), prompt, size=size)
         request = dataclasses.replace(request, **options)
-        return engine.generate(request, photo, silent)
+        return engine.generate(request, (photo,), silent)
 
     return run
 
@@ -256,16 +257,16 @@ def test_it_can_be_cancelled_at_every_stage(engine: ProjectionEngine, portrait: 
     photo = as_png(portrait)
     request = TextureRequest(hashlib.sha256(photo).hexdigest(), PROMPT, size=512)
     stages: list[str] = []
-    engine.generate(request, photo, lambda stage, fraction: stages.append(stage))
+    engine.generate(request, (photo,), lambda stage, fraction, preview=None: stages.append(stage))
     assert len(stages) >= 5
     for last in range(len(stages)):
         left = last
 
-        def stop(stage: str, fraction: float) -> None:
+        def stop(stage: str, fraction: float, preview: object = None) -> None:
             nonlocal left
             if left == 0:
                 raise JobCancelled
             left -= 1
 
         with pytest.raises(JobCancelled):
-            engine.generate(request, photo, stop)
+            engine.generate(request, (photo,), stop)

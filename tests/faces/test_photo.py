@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from uvmap_id.faces.photo import WORKING_SIDE, read_photo
-from uvmap_id.link.messages import ErrorCode, UVMapError
+from uvmap_id.link.errors import ErrorCode, UVMapError
 
 RED_OVER_BLUE = np.repeat(np.array([[[220, 30, 30]], [[30, 30, 220]]], np.uint8), 80, axis=0).repeat(100, axis=1)
 

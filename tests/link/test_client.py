@@ -16,20 +16,10 @@ import pytest
 from uvmap_id.link import client as client_module
 from uvmap_id.link.client import Client
 from uvmap_id.link.connection import Connection
-from uvmap_id.link.messages import (
-    MAPS,
-    PHOTO_LIMIT,
-    Accepted,
-    Answer,
-    Cancelled,
-    Done,
-    ErrorCode,
-    Failed,
-    Progress,
-    TextureRequest,
-    UVMapError,
-)
+from uvmap_id.link.errors import ErrorCode, UVMapError
+from uvmap_id.link.messages import PHOTO_LIMIT, Accepted, Answer, Cancelled, Done, Failed, Progress
 from uvmap_id.link.process import process_start
+from uvmap_id.link.request import MAPS, TextureRequest
 
 Ask = Callable[..., TextureRequest]
 Eventually = Callable[..., None]

@@ -20,7 +20,8 @@ from uvmap_id.link.connection import (
     state_dir,
     write_connection,
 )
-from uvmap_id.link.messages import PROTOCOL, ErrorCode, UVMapError
+from uvmap_id.link.errors import ErrorCode, UVMapError
+from uvmap_id.link.messages import PROTOCOL
 from uvmap_id.link.process import process_start
 
 KEY = "rq:rM>}U?@Lns47E1%kR.o@n%FcmmsL/@{H8]yf7"

@@ -17,8 +17,8 @@ import pytest
 
 from uvmap_id.link.client import Client
 from uvmap_id.link.connection import Connection, read_connection, write_connection
+from uvmap_id.link.errors import ErrorCode, Failure, UVMapError
 from uvmap_id.link.launcher import EXIT_ALREADY_RUNNING, Launch, ensure_server, stop_server
-from uvmap_id.link.messages import ErrorCode, Failure, UVMapError
 
 Command = tuple[str, ...]
 

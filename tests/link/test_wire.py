@@ -15,6 +15,7 @@ import zmq
 
 from uvmap_id.link.client import Client
 from uvmap_id.link.connection import Connection
+from uvmap_id.link.errors import ErrorCode, UVMapError
 from uvmap_id.link.messages import (
     MAGIC,
     PROTOCOL,
@@ -22,7 +23,6 @@ from uvmap_id.link.messages import (
     Answer,
     Cancelled,
     Done,
-    ErrorCode,
     Failed,
     Hello,
     Message,
@@ -31,12 +31,11 @@ from uvmap_id.link.messages import (
     Progress,
     Refused,
     Submit,
-    TextureRequest,
-    UVMapError,
     Welcome,
     decode,
     encode,
 )
+from uvmap_id.link.request import TextureRequest
 
 Ask = Callable[..., TextureRequest]
 

@@ -7,8 +7,8 @@ import sys
 from pathlib import Path
 
 from uvmap_id.link.connection import state_dir
+from uvmap_id.link.errors import UVMapError
 from uvmap_id.link.launcher import EXIT_ALREADY_RUNNING
-from uvmap_id.link.messages import UVMapError
 from uvmap_id.server.main import AlreadyRunningError, ServerOptions, serve
 
 

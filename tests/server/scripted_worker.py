@@ -10,7 +10,8 @@ import time
 import numpy as np
 
 from uvmap_id.engines.base import Report, TextureSet
-from uvmap_id.link.messages import ErrorCode, TextureRequest, UVMapError
+from uvmap_id.link.errors import ErrorCode, UVMapError
+from uvmap_id.link.request import TextureRequest
 from uvmap_id.worker import serve
 
 
@@ -20,7 +21,7 @@ class ScriptedEngine:
     name = "scripted"
     version = "1"
 
-    def generate(self, request: TextureRequest, photo: bytes, report: Report) -> TextureSet:
+    def generate(self, request: TextureRequest, photos: tuple[bytes, ...], report: Report) -> TextureSet:
         report("Working", 0.1)
         word = request.prompt.split()[0]
         match word:
@@ -49,14 +50,14 @@ class ScriptedEngine:
                 for fraction in (0.5, 0.2, float("nan"), 7.0):
                     report(f"At {fraction}", fraction)
         side = request.size // 2 if word == "wrong" else request.size
-        details: dict[str, object] = {"long": "x" * 100_000} if word == "talk" else {"photo_bytes": len(photo)}
+        details: dict[str, object] = {"long": "x" * 100_000} if word == "talk" else {"photo_bytes": len(photos[0])}
         return texture_set(side, request.seed, details)
 
 
 def texture_set(side: int, seed: int, details: dict[str, object]) -> TextureSet:
     color = np.full((side, side, 3), seed % 256, np.uint8)
     normal = np.full((side, side, 3), (128, 128, 255), np.uint8)
-    return TextureSet(color, normal, np.full((side, side), 200, np.uint8), ("a warning",), details)
+    return TextureSet(color, normal, np.full((side, side), 200, np.uint8), warnings=("a warning",), details=details)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,8 @@ import itertools
 
 import pytest
 
-from uvmap_id.link.messages import Accepted, Cancelled, Done, Failed, Progress, TextureRequest
+from uvmap_id.link.messages import Accepted, Cancelled, Done, Failed, Progress
+from uvmap_id.link.request import TextureRequest
 from uvmap_id.server import jobs as jobs_module
 from uvmap_id.server.jobs import TRANSITIONS, Job, JobState, JobTable, TransitionError, request_digest
 

@@ -15,8 +15,10 @@ import pytest
 
 from uvmap_id.link.client import Client
 from uvmap_id.link.connection import Connection, read_connection
+from uvmap_id.link.errors import ErrorCode, UVMapError
 from uvmap_id.link.launcher import ensure_server
-from uvmap_id.link.messages import Cancelled, ErrorCode, Progress, TextureRequest, UVMapError
+from uvmap_id.link.messages import Cancelled, Progress
+from uvmap_id.link.request import TextureRequest
 
 Ask = Callable[..., TextureRequest]
 Busy = Callable[[str], str]

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from uvmap_id.link.messages import ErrorCode, UVMapError
+from uvmap_id.link.errors import ErrorCode, UVMapError
 
 
 @dataclass(frozen=True, slots=True)

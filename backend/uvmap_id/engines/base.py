@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from uvmap_id.link.messages import TextureRequest
+from uvmap_id.link.request import TextureRequest
 
 
 class JobCancelled(Exception):  # noqa: N818 - an end that was asked for is no error
@@ -18,8 +18,8 @@ class JobCancelled(Exception):  # noqa: N818 - an end that was asked for is no e
 class Report(Protocol):
     """Tells how far the engine is: a short stage for a person, and 0 <= fraction <= 1."""
 
-    def __call__(self, stage: str, fraction: float) -> None:
-        """Raises `JobCancelled` when the job is to end."""
+    def __call__(self, stage: str, fraction: float, preview: NDArray[np.uint8] | None = None) -> None:
+        """Raises `JobCancelled` when the job is to end. `preview` is a small (H, W, 3) uint8 sRGB picture."""
         ...
 
 
@@ -31,6 +31,7 @@ class TextureSet:
         base_color: (size, size, 3) uint8, sRGB.
         normal: (size, size, 3) uint8, tangent space, OpenGL convention (green is up), not a colour.
         roughness: (size, size) uint8, linear, 255 is fully rough.
+        subsurface: (size, size) uint8, linear, 255 where the surface is skin that light enters.
         warnings: Sentences for a person, e.g. about a second face in the photo.
         details: What the engine decided, for the manifest; JSON values only.
     """
@@ -38,6 +39,7 @@ class TextureSet:
     base_color: NDArray[np.uint8]
     normal: NDArray[np.uint8]
     roughness: NDArray[np.uint8]
+    subsurface: NDArray[np.uint8] | None = None
     warnings: tuple[str, ...] = ()
     details: dict[str, Any] = field(default_factory=dict)
 
@@ -48,8 +50,8 @@ class Engine(Protocol):
     name: str
     version: str
 
-    def generate(self, request: TextureRequest, photo: bytes, report: Report) -> TextureSet:
-        """Make the texture set. `photo` is the content of the face image's file.
+    def generate(self, request: TextureRequest, photos: tuple[bytes, ...], report: Report) -> TextureSet:
+        """Make the texture set. `photos` are the files behind `face_sha256` and `more_faces`, in this order.
 
         Raises:
             UVMapError: The photo or the request can't be used; says why and what to do.

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from uvmap_id.link.messages import ENGINES, ErrorCode, UVMapError
+from uvmap_id.link.errors import ErrorCode, UVMapError
+from uvmap_id.link.request import ENGINES
 
 from .base import Engine
 

@@ -15,7 +15,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from uvmap_id.link.messages import ErrorCode, UVMapError
+from uvmap_id.link.errors import ErrorCode, UVMapError
 
 LANDMARK_COUNT = 478
 MESH_LANDMARK_COUNT = 468  # without the irises, which come last

@@ -13,6 +13,7 @@ from typing import Self
 import zmq
 
 from .connection import Connection
+from .errors import ErrorCode, Failure, LinkError, UVMapError
 from .messages import (
     PROTOCOL,
     Accepted,
@@ -21,26 +22,22 @@ from .messages import (
     Cancelled,
     Command,
     Done,
-    ErrorCode,
     Failed,
-    Failure,
     Hello,
     JobEvent,
-    LinkError,
     Ping,
     Progress,
     Refused,
     Shutdown,
     Status,
     Submit,
-    TextureRequest,
-    UVMapError,
     Welcome,
     decode,
     encode,
 )
 from .options import set_common_options
 from .photo import check_photo
+from .request import TextureRequest
 
 QUIET_S = 1.0
 LOST_S = 10.0

@@ -14,7 +14,8 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from .messages import ErrorCode, LinkError, UVMapError, build
+from .errors import ErrorCode, LinkError, UVMapError
+from .messages import build
 from .process import is_running
 
 STATE_DIR_VARIABLE = "UVMAP_ID_STATE_DIR"

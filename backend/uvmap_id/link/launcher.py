@@ -14,8 +14,9 @@ from pathlib import Path
 
 from .client import Client, error_of
 from .connection import STATE_DIR_VARIABLE, Connection, make_state_dir, read_connection, state_dir
+from .errors import ErrorCode, UVMapError
 from .logs import last_words, open_log
-from .messages import PROTOCOL, ErrorCode, UVMapError
+from .messages import PROTOCOL
 
 COMMAND = "uvmap-id"
 IDLE_MINUTES = 30

@@ -17,96 +17,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from .errors import ErrorCode, Failure, LinkError, UVMapError
+from .errors import Failure, LinkError
+from .request import TextureRequest
 
 PROTOCOL = 1
 MAGIC = b"UVM1"
 HEADER_LIMIT = 64 * 1024
 FRAME_LIMIT = 1024 * 1024
 PHOTO_LIMIT = 64 * 1024 * 1024
-PROMPT_LIMIT = 2000
-SUBJECT_LIMIT = 200
-SEED_LIMIT = 2**31
-DEFAULT_RELIGHT = 0.85
-SIZES = (512, 1024, 2048, 4096)
-ENGINES = ("auto", "projection", "uvmap-id")
-MAPS = ("base_color", "normal", "roughness")
 
 _JOB_ID = re.compile(r"[0-9a-f]{32}")
-_SHA256 = re.compile(r"[0-9a-f]{64}")
-
-
-@dataclass(frozen=True, slots=True)
-class TextureRequest:
-    """Everything that decides a texture set: the same request gives the same bytes.
-
-    Attributes:
-        face_sha256: Hash of the photo's file, 64 hex digits. The file itself travels beside the request.
-        prompt: What the person wears, e.g. "wearing white shirt, blue jeans".
-        subject: The person in words, e.g. "asian woman". May be empty.
-        engine: One of `ENGINES`.
-        size: Side of the square maps in texels, one of `SIZES`.
-        seed: 0 <= seed < 2**31.
-        relight: How much of the photo's light is taken out of the face, 0 to 1.
-    """
-
-    face_sha256: str
-    prompt: str
-    subject: str = ""
-    engine: str = "auto"
-    size: int = 1024
-    seed: int = 0
-    relight: float = DEFAULT_RELIGHT
-
-    def validate(self) -> None:
-        """Raise `UVMapError` with the code of the first field that can't be accepted."""
-        if not _SHA256.fullmatch(self.face_sha256):
-            raise LinkError("The photo's hash is not 64 hex digits.")
-        _validate_text("prompt", self.prompt, PROMPT_LIMIT, ErrorCode.PROMPT_TOO_LONG)
-        _validate_text("subject", self.subject, SUBJECT_LIMIT, ErrorCode.SUBJECT_TOO_LONG)
-        if not self.prompt.strip():
-            raise UVMapError(
-                ErrorCode.PROMPT_EMPTY,
-                "The prompt is empty.",
-                'Say what the person wears, for example "wearing white shirt, blue jeans".',
-            )
-        if self.engine not in ENGINES:
-            raise UVMapError(
-                ErrorCode.ENGINE_UNKNOWN, f'There is no engine "{self.engine}".', f"Choose one of {', '.join(ENGINES)}."
-            )
-        if self.size not in SIZES:
-            sizes = ", ".join(map(str, SIZES))
-            raise UVMapError(
-                ErrorCode.SIZE_NOT_OFFERED, f"A size of {self.size} is not offered.", f"Choose one of {sizes}."
-            )
-        if not 0 <= self.seed < SEED_LIMIT:
-            raise UVMapError(
-                ErrorCode.SEED_OUT_OF_RANGE,
-                f"The seed {self.seed} is out of range.",
-                f"Choose a seed from 0 to {SEED_LIMIT - 1}.",
-            )
-        if not 0 <= self.relight <= 1:
-            raise UVMapError(
-                ErrorCode.RELIGHT_OUT_OF_RANGE,
-                f"A relight of {self.relight} is out of range.",
-                "Choose a number from 0 (keep the photo's light) to 1 (take it out).",
-            )
-
-
-def _validate_text(name: str, text: str, limit: int, too_long: ErrorCode) -> None:
-    if len(text) > limit:
-        raise UVMapError(
-            too_long, f"The {name} has {len(text):,} characters.", f"Shorten it to at most {limit:,} characters."
-        )
-    if any(ord(character) < 32 and character not in "\t\n\r" for character in text) or not _is_unicode(text):
-        raise UVMapError(
-            ErrorCode.TEXT_INVALID, f"The {name} holds control characters.", "Type it again as plain text."
-        )
-
-
-def _is_unicode(text: str) -> bool:
-    """False for lone surrogates, which Python strings may hold and UTF-8 can't."""
-    return not any(0xD800 <= ord(character) <= 0xDFFF for character in text)
 
 
 # --- from the client ---------------------------------------------------------------------------------
@@ -322,6 +242,9 @@ def _checked(expected: Any, value: Any, where: str) -> Any:
             return build(expected, value)
     else:
         plain = typing.get_origin(expected) or expected
+        if plain is tuple and isinstance(value, list):
+            item = typing.get_args(expected)[0]
+            return tuple(_checked(item, each, f"{where}[]") for each in value)
         accepted: Any = (int, float) if plain is float else plain
         # bool is an int to Python, not to a reader of the protocol.
         if isinstance(value, accepted) and (plain is bool or not isinstance(value, bool)):

@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-from .messages import PHOTO_LIMIT, ErrorCode, UVMapError
+from .errors import ErrorCode, UVMapError
+from .messages import PHOTO_LIMIT
 
 
 def read_photo(path: Path) -> bytes:

@@ -12,7 +12,8 @@ from collections import deque
 from dataclasses import dataclass
 from enum import StrEnum
 
-from uvmap_id.link.messages import Accepted, Cancelled, Done, Failed, JobEvent, Progress, TextureRequest
+from uvmap_id.link.messages import Accepted, Cancelled, Done, Failed, JobEvent, Progress
+from uvmap_id.link.request import TextureRequest
 
 _ENDED_KEPT = 1000
 

@@ -17,7 +17,8 @@ from filelock import FileLock, Timeout
 
 from uvmap_id import __version__
 from uvmap_id.link.connection import Connection, make_state_dir, remove_connection, write_connection
-from uvmap_id.link.messages import PROTOCOL, ErrorCode, UVMapError, Welcome
+from uvmap_id.link.errors import ErrorCode, UVMapError
+from uvmap_id.link.messages import PROTOCOL, Welcome
 from uvmap_id.link.process import process_start
 
 from .disk import disk_error

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Sequence
 
 from uvmap_id.link.client import incompatible
+from uvmap_id.link.errors import ErrorCode, Failure, LinkError, UVMapError
 from uvmap_id.link.messages import (
     PROTOCOL,
     Answer,
@@ -13,11 +14,8 @@ from uvmap_id.link.messages import (
     Cancelled,
     Command,
     Done,
-    ErrorCode,
     Failed,
-    Failure,
     Hello,
-    LinkError,
     Ping,
     Pong,
     Progress,
@@ -25,7 +23,6 @@ from uvmap_id.link.messages import (
     Shutdown,
     Status,
     Submit,
-    UVMapError,
     Welcome,
     decode,
     is_job_id,

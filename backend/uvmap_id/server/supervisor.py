@@ -19,8 +19,8 @@ from typing import IO
 
 import zmq
 
+from uvmap_id.link.errors import ErrorCode, Failure, LinkError, UVMapError
 from uvmap_id.link.logs import last_words, open_log
-from uvmap_id.link.messages import ErrorCode, Failure, LinkError, UVMapError
 
 from .words import LINE_LIMIT, Run, ServerWord, Stop, WorkerWord, from_line, to_line
 

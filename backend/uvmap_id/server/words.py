@@ -11,7 +11,9 @@ import typing
 from dataclasses import dataclass
 from typing import Any
 
-from uvmap_id.link.messages import Cancelled, Failed, LinkError, Progress, TextureRequest, build
+from uvmap_id.link.errors import LinkError
+from uvmap_id.link.messages import Cancelled, Failed, Progress, build
+from uvmap_id.link.request import TextureRequest
 
 LINE_LIMIT = 256 * 1024
 

@@ -15,7 +15,7 @@ from uvmap_id.engines.projection.tailor import dress
 from uvmap_id.engines.projection.tone import completed, evened, exposed, exposure, relit, skin_tone
 from uvmap_id.engines.projection.wardrobe import Outfit, read_prompt
 from uvmap_id.engines.projection.warp import WarpedFace, warp_face
-from uvmap_id.link.messages import TextureRequest
+from uvmap_id.link.request import TextureRequest
 from uvmap_id.pictures import Floats
 
 
@@ -30,10 +30,10 @@ class ProjectionEngine:
         self._shape = FaceShape.load()
         self._reader = PortraitReader()
 
-    def generate(self, request: TextureRequest, photo: bytes, report: Report) -> TextureSet:
+    def generate(self, request: TextureRequest, photos: tuple[bytes, ...], report: Report) -> TextureSet:
         """See `Engine.generate`."""
         report("Finding the face", 0.0)
-        portrait = self._reader.read(photo, self._shape, self._atlas)
+        portrait = self._reader.read(photos[0], self._shape, self._atlas)
         outfit = read_prompt(request.prompt)
         warnings = portrait.warnings
         if outfit.ignored:

@@ -14,7 +14,7 @@ from uvmap_id.faces.landmarks import FaceFinder, FaceLandmarks
 from uvmap_id.faces.person import PersonFinder
 from uvmap_id.faces.photo import read_photo
 from uvmap_id.faces.pose import Pose
-from uvmap_id.link.messages import ErrorCode, UVMapError
+from uvmap_id.link.errors import ErrorCode, UVMapError
 from uvmap_id.pictures import Floats
 
 # Pixels between the outer corners of the eyes.

@@ -1,0 +1,181 @@
+"""What a person asks for: the one value that decides a texture set, and the bounds of each of its fields."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass, field
+
+from .errors import ErrorCode, LinkError, UVMapError
+
+PROMPT_LIMIT = 2000
+SUBJECT_LIMIT = 200
+NAME_LIMIT = 100
+SEED_LIMIT = 2**31
+FACES_LIMIT = 8
+DEFAULT_RELIGHT = 0.85
+SIZES = (512, 1024, 2048, 4096)
+ENGINES = ("auto", "projection", "uvmap-id")
+MAPS = ("base_color", "normal", "roughness")
+EXTRA_MAPS = ("orm", "subsurface")
+NORMAL_CONVENTIONS = ("opengl", "directx")
+PRESETS = ("exact", "balanced", "draft")
+STEPS_LIMIT = 200
+GUIDANCE_LIMIT = 30.0
+IDENTITY_STRENGTH_LIMIT = 2.0
+# The released UVMap-ID script's; the paper names none.
+DEFAULT_NEGATIVE_PROMPT = "monochrome, lowres, bad anatomy, worst quality, low quality, blurry"
+DEFAULT_TEMPLATE = "a sks texturemap of {ethnicity} {gender} {prompt}"
+
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
+@dataclass(frozen=True, slots=True)
+class DiffusionSettings:
+    """What the engine "uvmap-id" is told; the projection engine looks at none of it.
+
+    The defaults are the paper's (section 4.1), but for the negative prompt.
+
+    Attributes:
+        weights: Which installed weights, by their id; "" is the best that are installed.
+        preset: One of `PRESETS`: "exact" does every step in full, the others say in the manifest what they skip.
+        steps: Denoising steps.
+        scheduler: A scheduler of diffusers by its short name, e.g. "ddim", "dpm++", "euler".
+        guidance: Classifier-free guidance scale; 1 is none.
+        guidance_start: Where guidance sets in, as a fraction of the steps.
+        guidance_stop: Where guidance ends, as a fraction of the steps.
+        identity_strength: Weight of the face's identity beside the text, 0 to 2; 1 is the paper's.
+        negative_prompt: What is not wanted.
+        template: How the text is put together; knows {prompt}, {ethnicity}, {gender}, {age} and {subject}.
+        anchor: How firmly the projected photo holds the face, 0 to 1; 0 is the paper's pipeline.
+        upscaler: What enlarges the decoded 512 x 512: "lanczos", or the id of an upscaler's weights.
+    """
+
+    weights: str = ""
+    preset: str = "exact"
+    steps: int = 50
+    scheduler: str = "ddim"
+    guidance: float = 7.5
+    guidance_start: float = 0.0
+    guidance_stop: float = 1.0
+    identity_strength: float = 1.0
+    negative_prompt: str = DEFAULT_NEGATIVE_PROMPT
+    template: str = DEFAULT_TEMPLATE
+    anchor: float = 0.0
+    upscaler: str = "lanczos"
+
+    def validate(self) -> None:
+        """Raise `UVMapError` with the code of the first field that can't be accepted."""
+        for name, limit in (("weights", NAME_LIMIT), ("scheduler", NAME_LIMIT), ("upscaler", NAME_LIMIT)):
+            _validate_text(name, getattr(self, name), limit, ErrorCode.SETTING_OUT_OF_RANGE)
+        for name in ("negative_prompt", "template"):
+            _validate_text(name.replace("_", " "), getattr(self, name), PROMPT_LIMIT, ErrorCode.PROMPT_TOO_LONG)
+        if self.preset not in PRESETS:
+            raise _out_of_range("preset", self.preset, f"Choose one of {', '.join(PRESETS)}.")
+        if not 1 <= self.steps <= STEPS_LIMIT:
+            raise _out_of_range("number of steps", self.steps, f"Choose 1 to {STEPS_LIMIT}.")
+        for name, lowest, highest in (
+            ("guidance", 1.0, GUIDANCE_LIMIT),
+            ("guidance_start", 0.0, 1.0),
+            ("guidance_stop", 0.0, 1.0),
+            ("identity_strength", 0.0, IDENTITY_STRENGTH_LIMIT),
+            ("anchor", 0.0, 1.0),
+        ):
+            value = getattr(self, name)
+            if not (math.isfinite(value) and lowest <= value <= highest):
+                raise _out_of_range(name.replace("_", " "), value, f"Choose {lowest:g} to {highest:g}.")
+
+
+def _out_of_range(name: str, value: object, hint: str) -> UVMapError:
+    return UVMapError(ErrorCode.SETTING_OUT_OF_RANGE, f"The {name} can't be {value}.", hint)
+
+
+@dataclass(frozen=True, slots=True)
+class TextureRequest:
+    """Everything that decides a texture set: the same request gives the same bytes.
+
+    Attributes:
+        face_sha256: Hash of the photo's file, 64 hex digits. The file itself travels beside the request.
+        prompt: What the person wears, e.g. "wearing white shirt, blue jeans".
+        subject: The person in words, e.g. "asian woman". May be empty.
+        engine: One of `ENGINES`.
+        size: Side of the square maps in texels, one of `SIZES`.
+        seed: 0 <= seed < 2**31.
+        relight: How much of the photo's light is taken out of the face, 0 to 1.
+        more_faces: Hashes of further files for the identity: photos of the same person, or .npy embeddings.
+        extra_maps: Maps beyond `MAPS`, out of `EXTRA_MAPS`.
+        normal_convention: One of `NORMAL_CONVENTIONS`: whether green is up or down in the normal map.
+        diffusion: For the engine "uvmap-id".
+    """
+
+    face_sha256: str
+    prompt: str
+    subject: str = ""
+    engine: str = "auto"
+    size: int = 1024
+    seed: int = 0
+    relight: float = DEFAULT_RELIGHT
+    more_faces: tuple[str, ...] = ()
+    extra_maps: tuple[str, ...] = ()
+    normal_convention: str = "opengl"
+    diffusion: DiffusionSettings = field(default_factory=DiffusionSettings)
+
+    def validate(self) -> None:
+        """Raise `UVMapError` with the code of the first field that can't be accepted."""
+        if not all(_SHA256.fullmatch(digest) for digest in (self.face_sha256, *self.more_faces)):
+            raise LinkError("The photo's hash is not 64 hex digits.")
+        if len(self.more_faces) >= FACES_LIMIT:
+            raise _out_of_range("number of photos", len(self.more_faces) + 1, f"Choose at most {FACES_LIMIT}.")
+        _validate_text("prompt", self.prompt, PROMPT_LIMIT, ErrorCode.PROMPT_TOO_LONG)
+        _validate_text("subject", self.subject, SUBJECT_LIMIT, ErrorCode.SUBJECT_TOO_LONG)
+        if not self.prompt.strip():
+            raise UVMapError(
+                ErrorCode.PROMPT_EMPTY,
+                "The prompt is empty.",
+                'Say what the person wears, for example "wearing white shirt, blue jeans".',
+            )
+        if self.engine not in ENGINES:
+            raise UVMapError(
+                ErrorCode.ENGINE_UNKNOWN, f'There is no engine "{self.engine}".', f"Choose one of {', '.join(ENGINES)}."
+            )
+        if self.size not in SIZES:
+            sizes = ", ".join(map(str, SIZES))
+            raise UVMapError(
+                ErrorCode.SIZE_NOT_OFFERED, f"A size of {self.size} is not offered.", f"Choose one of {sizes}."
+            )
+        if not 0 <= self.seed < SEED_LIMIT:
+            raise UVMapError(
+                ErrorCode.SEED_OUT_OF_RANGE,
+                f"The seed {self.seed} is out of range.",
+                f"Choose a seed from 0 to {SEED_LIMIT - 1}.",
+            )
+        if not 0 <= self.relight <= 1:
+            raise UVMapError(
+                ErrorCode.RELIGHT_OUT_OF_RANGE,
+                f"A relight of {self.relight} is out of range.",
+                "Choose a number from 0 (keep the photo's light) to 1 (take it out).",
+            )
+        for name in self.extra_maps:
+            if name not in EXTRA_MAPS:
+                raise _out_of_range("extra map", name, f"Choose of {', '.join(EXTRA_MAPS)}.")
+        if self.normal_convention not in NORMAL_CONVENTIONS:
+            raise _out_of_range(
+                "normal convention", self.normal_convention, f"Choose one of {', '.join(NORMAL_CONVENTIONS)}."
+            )
+        self.diffusion.validate()
+
+
+def _validate_text(name: str, text: str, limit: int, too_long: ErrorCode) -> None:
+    if len(text) > limit:
+        raise UVMapError(
+            too_long, f"The {name} has {len(text):,} characters.", f"Shorten it to at most {limit:,} characters."
+        )
+    if any(ord(character) < 32 and character not in "\t\n\r" for character in text) or not _is_unicode(text):
+        raise UVMapError(
+            ErrorCode.TEXT_INVALID, f"The {name} holds control characters.", "Type it again as plain text."
+        )
+
+
+def _is_unicode(text: str) -> bool:
+    """False for lone surrogates, which Python strings may hold and UTF-8 can't."""
+    return not any(0xD800 <= ord(character) <= 0xDFFF for character in text)
