@@ -80,6 +80,5 @@ def cross_attention_names(unet: nn.Module) -> list[str]:
 
 def cross_attention_sizes(unet: nn.Module) -> list[int]:
     """The hidden size of each layer that `cross_attention_names` names."""
-    return [
-        cast(torch.nn.Linear, unet.get_submodule(f"{name}.to_k")).out_features for name in cross_attention_names(unet)
-    ]
+    keys = (unet.get_submodule(f"{name}.to_k") for name in cross_attention_names(unet))
+    return [cast(nn.Linear, key).out_features for key in keys]
