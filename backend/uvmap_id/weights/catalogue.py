@@ -82,6 +82,7 @@ class Entry:
         files: What to download; empty where a program can't.
         page: Where a person gets them, if a program can't.
         steps: How a person gets them there.
+        kind: What `recognise` says of them, or how that begins; "" for what it doesn't know.
     """
 
     id: str
@@ -93,6 +94,7 @@ class Entry:
     files: tuple[RemoteFile, ...] = ()
     page: str = ""
     steps: str = ""
+    kind: str = ""
 
     @property
     def manual(self) -> bool:
@@ -188,6 +190,7 @@ def _entry(table: _Table, licences: Mapping[str, Licence]) -> Entry:
         _files(table),
         table.address("page", ""),
         table.text("steps", ""),
+        table.text("kind", ""),
     )
     table.nothing_else()
     if entry.manual and not (entry.page and entry.steps):

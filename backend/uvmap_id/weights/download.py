@@ -1,7 +1,7 @@
 """Downloads one file: resumed where it stopped, checked before it gets its name.
 
-What has come so far lies in `NAME.part`, and beside it in `NAME.part.json` what it is a part of. A server is believed only
-as far as its words agree with the catalogue and with each other.
+What has come so far lies in `NAME.part`, and beside it in `NAME.part.json` what it is a part of. A server is believed
+only as far as its words agree with the catalogue and with each other.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from typing import TypeVar
 
 from uvmap_id.link.errors import ErrorCode, UVMapError
 from uvmap_id.server.disk import disk_error
-from uvmap_id.weights.http import Address, Answer, ask
 from uvmap_id.weights.part import Origin, Part
+from uvmap_id.weights.web import Address, Answer, ask
 
 _CHUNK = 1 << 20
 _REPORT_EVERY_S = 0.1
@@ -181,7 +181,7 @@ def _fetch(address: Address, part: Part, expected: Expected, report: Report, pat
     answer = _ask(address, headers, patience)
     with contextlib.closing(answer):
         if answer.status == 416:
-            return _settled(address, part, expected, answer)
+            return _settled(part, expected, answer)
         _refuse_status(answer, address)
         start, total = _span(answer, offset)
         if answer.status == 206 and start != offset:
@@ -210,7 +210,7 @@ def _where_to_resume(address: Address, part: Part, expected: Expected) -> tuple[
     return (part.size, headers) if origin.etag or expected.sha256 else (0, {})
 
 
-def _settled(address: Address, part: Part, expected: Expected, answer: Answer) -> Expected:
+def _settled(part: Part, expected: Expected, answer: Answer) -> Expected:
     """What "range not satisfiable" means: the part is whole already, or it is no part of this file."""
     match = re.fullmatch(r"bytes \*/(\d{1,18})", answer.headers.get("Content-Range", ""))
     if match and int(match[1]) == part.size and expected.sha256:

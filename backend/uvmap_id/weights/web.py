@@ -1,7 +1,7 @@
 """One request to a file server: proxies, redirects and the hub's token.
 
-`HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY` are honoured. Plain http goes to this computer only, and the hub's token to the
-hub's host only: the servers that it redirects to never see it.
+`HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY` are honoured. Plain http goes to this computer only, and the hub's token to
+the hub's host only: the servers that it redirects to never see it.
 """
 
 from __future__ import annotations
@@ -14,14 +14,15 @@ import urllib.error
 import urllib.request
 from collections.abc import Mapping
 from dataclasses import dataclass
-from urllib.parse import SplitResult, quote, urljoin, urlsplit
+from typing import IO
+from urllib.parse import SplitResult, quote, urlsplit
 
 from uvmap_id import __version__
 from uvmap_id.link.errors import ErrorCode, UVMapError
 from uvmap_id.weights.catalogue import RemoteFile
 
 ENDPOINT_VARIABLE = "HF_ENDPOINT"
-TOKEN_VARIABLE = "HF_TOKEN"  # noqa: S105: the variable's name
+TOKEN_VARIABLE = "HF_TOKEN"  # noqa: S105
 
 _HUB = "https://huggingface.co"
 _MAX_REDIRECTS = 5
@@ -95,11 +96,8 @@ def ask(
         http.client.HTTPException: What came is no HTTP.
     """
     redirects = _Redirects(address, follow)
-    request = urllib.request.Request(  # noqa: S310: _allowed checks the scheme
-        address.url,
-        headers={"User-Agent": f"uvmap-id/{__version__}", "Accept-Encoding": "identity", **headers},
-        method=method,
-    )
+    headers = {"User-Agent": f"uvmap-id/{__version__}", "Accept-Encoding": "identity", **headers}
+    request = urllib.request.Request(address.url, headers=headers, method=method)  # noqa: S310
     redirects.authorise(request)
     # Only what is needed: the default opener would also open file: and ftp: addresses.
     opener = urllib.request.OpenerDirector()
@@ -134,17 +132,23 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
             # "unredirected" keeps urllib from handing it on.
             request.add_unredirected_header("Authorization", f"Bearer {self._origin.token}")
 
-    def redirect_request(self, req, fp, code, msg, headers, newurl):  # noqa: ANN001, ANN201, D102: urllib's own
+    def redirect_request(
+        self,
+        req: urllib.request.Request,
+        fp: IO[bytes],  # noqa: ARG002
+        code: int,  # noqa: ARG002
+        msg: str,  # noqa: ARG002
+        headers: email.message.Message,
+        newurl: str,
+    ) -> urllib.request.Request | None:
         if self.announced is None:
             self.announced = headers
-        target = urljoin(req.full_url, newurl)
-        if urlsplit(req.full_url).scheme == "https" and urlsplit(target).scheme != "https":
-            raise _refused(target, "would leave https")
-        if not self._follow and _place(_allowed(target)) != _place(req.full_url):
+        if urlsplit(req.full_url).scheme == "https" and urlsplit(newurl).scheme != "https":
+            raise _refused(newurl, "would leave https")
+        target = _allowed(newurl)
+        if not self._follow and _place(target) != _place(req.full_url):
             return None
-        follower = urllib.request.Request(  # noqa: S310: _allowed checks the scheme
-            _allowed(target), headers=dict(req.headers), method=req.get_method()
-        )
+        follower = urllib.request.Request(target, headers=dict(req.headers), method=req.get_method())  # noqa: S310
         self.authorise(follower)
         return follower
 
@@ -157,10 +161,10 @@ def _place(url: str) -> tuple[str, str | None, int | None]:
 def _allowed(url: str) -> str:
     try:
         parts = urlsplit(url)
-        parts.port  # noqa: B018: raises where it is no number
+        proper = bool(parts.hostname) and parts.port != 0
     except ValueError:
         raise _refused(url, "is no web address") from None
-    if not parts.hostname:
+    if not proper:
         raise _refused(url, "is no web address")
     if parts.scheme == "https" or (parts.scheme == "http" and _is_here(parts)):
         return url
