@@ -6,7 +6,6 @@ import hashlib
 import json
 import os
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -22,16 +21,6 @@ SHA256 = hashlib.sha256(CONTENT).hexdigest()
 WHOLE = Expected(len(CONTENT), SHA256)
 QUICK = Patience(timeout_s=0.5, stall_s=0.3, attempts=3, pause_s=0.01)
 FILE = "/weights.bin"
-
-
-@pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[FileServer]:
-    for name in ("http_proxy", "https_proxy", "no_proxy", "HF_ENDPOINT", "HF_TOKEN"):
-        monkeypatch.delenv(name, raising=False)
-        monkeypatch.delenv(name.upper(), raising=False)
-    server = FileServer()
-    with running(server):
-        yield server
 
 
 @pytest.fixture

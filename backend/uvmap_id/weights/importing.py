@@ -102,6 +102,8 @@ def _is_archive(path: Path) -> bool:
 
 def _record(store: WeightsStore, wanted: Import, root: Path, source: Path) -> Record:
     """What to note; its files are still to be measured, but for what is linked."""
+    if wanted.weights_id is not None:
+        _refuse_name(store, wanted.weights_id)
     entry = store.catalogue.find(wanted.weights_id) if wanted.weights_id else None
     by_name = entry is not None and entry.purpose not in _RECOGNISED
     kind = "" if by_name else _kind(root)

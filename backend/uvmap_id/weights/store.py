@@ -138,9 +138,7 @@ class WeightsStore:
     def partial(self, weights_id: str) -> Partial | None:
         """How much of a download is here, or None where none was begun."""
         folder = self.staging(weights_id)
-        files = (
-            [path for path in folder.rglob("*") if path.is_file() and path.suffix != ".json"] if folder.exists() else []
-        )
+        files = [path for path in folder.rglob("*") if path.is_file() and not _is_note(path)]
         if not files:
             return None
         return Partial(sum(path.stat().st_size for path in files), _planned(folder))
