@@ -44,7 +44,10 @@ title = "A pair"
 purpose = "tokenizer"
 about = "Two files."
 licence = "mit"
-files = [{{ path = "sub/config.json", url = "{url}/config" }}, {{ path = "model.onnx", url = "{url}/model", sha256 = "{hash}" }}]
+files = [
+    {{ path = "sub/config.json", url = "{url}/config" }},
+    {{ path = "model.onnx", url = "{url}/model", sha256 = "{hash}" }},
+]
 
 [[weights]]
 id = "faces"
