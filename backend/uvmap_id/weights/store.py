@@ -16,8 +16,6 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-import filelock
-
 from uvmap_id.link.connection import state_dir
 from uvmap_id.link.errors import ErrorCode, UVMapError
 from uvmap_id.server.disk import disk_error, remove, sync_folder
@@ -205,6 +203,9 @@ class WeightsStore:
         Raises:
             UVMapError: `output_not_writable`, `disk_full`.
         """
+        # `doctor` looks at the store even where this package is what is missing.
+        import filelock
+
         try:
             (self.folder / _PARTIAL).mkdir(parents=True, exist_ok=True)
             lock = filelock.FileLock(self.folder / _PARTIAL / f"{weights_id}.lock")
