@@ -143,6 +143,7 @@ class Redirects(urllib.request.HTTPRedirectHandler):
         headers: email.message.Message,
         newurl: str,
     ) -> urllib.request.Request | None:
+        """Urllib's hook: what to ask for instead, or None to stop here."""
         if self.announced is None:
             self.announced = headers
         if urlsplit(req.full_url).scheme == "https" and urlsplit(newurl).scheme != "https":
