@@ -60,4 +60,4 @@ def test_icons_go_with_the_extension(module: Module, job: Any, pictures: list[by
     thumbnails.update([job])
     assert thumbnails.icon_of(job) == 0
     module("").register()
-    assert len(thumbnails._icons) == 0
+    assert len(module("thumbnails")._icons) == 0
