@@ -29,6 +29,8 @@ DEMO_PROMPT = "wearing white shirt, blue jeans"
 BLENDER_LIBRARIES = (
     "libx11-6 libxrender1 libxfixes3 libxi6 libxkbcommon0 libsm6 libice6 libgl1 libegl1 libxxf86vm1 libgomp1"
 )
+# Resolved under the lock instead of taken from it: torch's CPU and CUDA builds want different packages.
+WITH_TORCH = ("tests", "lint", "bake")
 LOCKS = {
     "backend": ("pyproject.toml", "requirements/backend.in"),
     "tests": ("pyproject.toml", "requirements/tests.in"),
@@ -116,8 +118,7 @@ def lock(session: nox.Session) -> None:
 @nox.session(python=False)
 def bake(session: nox.Session) -> None:
     """Bake the mannequin and the atlas again: `nox -s bake -- --template smpl_uv.obj --texture A.png ...`."""
-    # Resolved under the lock instead of taken from it: torch's CPU and CUDA builds want different packages.
-    folder = environment(session, "bake", python_for(session, ("3.11",)), "bake", resolve=True)
+    folder = environment(session, "bake", python_for(session, ("3.11",)), "bake")
     session.run(
         *(program(folder, "python"), "-m", "uvmap_id", "bodies", "bake", *session.posargs),
         env={"PYTHONPATH": str(ROOT / "backend")},
@@ -186,7 +187,7 @@ def check_bpy(session: nox.Session, folder: Path) -> None:
         session.error(f"Blender needs libraries of the system: sudo apt-get install {BLENDER_LIBRARIES}")
 
 
-def environment(session: nox.Session, name: str, python: str, lock: str, *, resolve: bool = False) -> Path:
+def environment(session: nox.Session, name: str, python: str, lock: str) -> Path:
     """A virtual environment with locked requirements in .nox/; kept until the lock or the Python changes."""
     folder = ROOT / ".nox" / f"env-{name}"
     requirements = REQUIREMENTS / f"{lock}.txt"
@@ -198,7 +199,7 @@ def environment(session: nox.Session, name: str, python: str, lock: str, *, reso
         shutil.rmtree(folder, ignore_errors=True)
         session.run(sys.executable, "-m", "virtualenv", "--quiet", "--python", python, str(folder), external=True)
         session.run(
-            *(program(folder, "python"), "-m", "pip", "install", *(loose if resolve else exact)),
+            *(program(folder, "python"), "-m", "pip", "install", *(loose if lock in WITH_TORCH else exact)),
             external=True,
         )
         stamp.write_text(wanted)
