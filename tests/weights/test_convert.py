@@ -92,7 +92,8 @@ def test_a_folder_is_replaced_only_when_told(tiny: dict[str, TinyWeights], tmp_p
 
 def test_weights_convert_onto_themselves(copy_of: Callable[[str], Path], tiny: dict[str, TinyWeights]) -> None:
     folder = copy_of("fused")
-    convert(folder, folder, overwrite=True)
+    manifest = convert(folder, folder, overwrite=True)
+    assert (manifest.source, manifest.base) == ("uvmap-id-b", "stable-diffusion-1")
     before, after = modules_of(load_components(tiny["fused"].path)), modules_of(load_components(folder))
     assert all(torch.equal(tensor, after[name]) for name, tensor in before.items())
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -13,7 +14,7 @@ from safetensors.torch import save_file
 from uvmap_id.link.errors import ErrorCode, UVMapError
 from uvmap_id.server.disk import disk_error, remove
 from uvmap_id.weights.load import Components, identity_sizes, load_components
-from uvmap_id.weights.manifest import IDENTITY, Manifest, all_files, describe, write_manifest
+from uvmap_id.weights.manifest import IDENTITY, Manifest, all_files, describe, read_manifest, write_manifest
 from uvmap_id.weights.recognise import is_fused
 from uvmap_id.weights.tensors import Tensors
 
@@ -54,6 +55,9 @@ def convert(
         part.mkdir()
         _write_components(part, components)
         manifest = _describe(part, components, dtype, licence)
+        if is_fused(source):
+            before = read_manifest(source)
+            manifest = replace(manifest, source=before.source, licence=licence or before.licence)
         write_manifest(part, manifest)
         _sync(part)
         _replace(destination, part)
@@ -102,6 +106,7 @@ def _describe(folder: Path, components: Components, dtype: torch.dtype, licence:
     projection = components.identity_projection
     return Manifest(
         source=components.kind.value,
+        base="stable-diffusion-2" if components.unet.config["use_linear_projection"] else "stable-diffusion-1",
         prediction=components.prediction,
         dtype=str(dtype).removeprefix("torch."),
         licence=licence,
@@ -112,7 +117,7 @@ def _describe(folder: Path, components: Components, dtype: torch.dtype, licence:
 
 def _sync(folder: Path) -> None:
     for _, file in all_files(folder):
-        with file.open("rb") as stream:
+        with file.open("r+b") as stream:
             os.fsync(stream.fileno())
 
 
