@@ -52,7 +52,7 @@ def test_every_layout_is_the_same_after_conversion(tiny: dict[str, TinyWeights],
 
 
 def test_half_precision_is_the_folded_weight_rounded_once(tiny: dict[str, TinyWeights], tmp_path: Path) -> None:
-    convert(tiny["uvmap-id-b"].path, tmp_path / "half")
+    convert(tiny["uvmap-id-b"].path, tmp_path / "half", dtype=torch.float16)
     exact = modules_of(load_components(tiny["uvmap-id-b"].path))
     half = modules_of(load_components(tmp_path / "half"))
     assert all(torch.equal(tensor.half().float(), half[name]) for name, tensor in exact.items())
@@ -92,7 +92,8 @@ def test_a_folder_is_replaced_only_when_told(tiny: dict[str, TinyWeights], tmp_p
 
 def test_weights_convert_onto_themselves(copy_of: Callable[[str], Path], tiny: dict[str, TinyWeights]) -> None:
     folder = copy_of("fused")
-    convert(folder, folder, overwrite=True)
+    manifest = convert(folder, folder, dtype=torch.float16, overwrite=True)
+    assert (manifest.source, manifest.base) == ("uvmap-id-b", "stable-diffusion-1")
     before, after = modules_of(load_components(tiny["fused"].path)), modules_of(load_components(folder))
     assert all(torch.equal(tensor, after[name]) for name, tensor in before.items())
 
@@ -134,9 +135,9 @@ def test_weights_beyond_half_precision_are_not_written(
     file = source / "unet" / "diffusion_pytorch_model.safetensors"
     save_file(load_file(file) | {"conv_out.bias": torch.full((4,), 1e6)}, file)
     with refused(ErrorCode.WEIGHTS_INVALID, "conv_out.bias"):
-        convert(source, tmp_path / "half")
+        convert(source, tmp_path / "half", dtype=torch.float16)
     assert not (tmp_path / "half").exists()
-    convert(source, tmp_path / "exact", dtype=torch.float32)
+    convert(source, tmp_path / "exact")
 
 
 def test_a_file_in_place_of_a_folder_is_named(tiny: dict[str, TinyWeights], tmp_path: Path, refused: Callable) -> None:

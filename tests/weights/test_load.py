@@ -238,6 +238,16 @@ def test_a_nested_projection_is_found(tiny: dict[str, TinyWeights], copy_of: Cal
     assert same(projection, expected)
 
 
+def test_a_checkpoint_without_its_text_encoder_does_not_get_the_bases(
+    tiny: dict[str, TinyWeights], copy_of: Callable[[str], Path], refused: Callable
+) -> None:
+    release = copy_of("uvmap-id-a")
+    checkpoint = release / "checkpoint-1500"
+    (release / "unet" / "config.json").rename(checkpoint / "unet" / "config.json")
+    with refused(ErrorCode.WEIGHTS_INCOMPLETE, "text_encoder"):
+        load_components(checkpoint, base=tiny["sd15"].path)
+
+
 def test_a_missing_projection_is_named(copy_of: Callable[[str], Path], refused: Callable) -> None:
     release = copy_of("uvmap-id-b")
     (release / "image_proj_model.ckpt").unlink()

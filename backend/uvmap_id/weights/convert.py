@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -13,7 +14,7 @@ from safetensors.torch import save_file
 from uvmap_id.link.errors import ErrorCode, UVMapError
 from uvmap_id.server.disk import disk_error, remove
 from uvmap_id.weights.load import Components, identity_sizes, load_components
-from uvmap_id.weights.manifest import IDENTITY, Manifest, all_files, describe, write_manifest
+from uvmap_id.weights.manifest import IDENTITY, Manifest, all_files, describe, read_manifest, write_manifest
 from uvmap_id.weights.recognise import is_fused
 from uvmap_id.weights.tensors import Tensors
 
@@ -24,7 +25,7 @@ def convert(
     *,
     base: Path | None = None,
     vae: Path | None = None,
-    dtype: torch.dtype = torch.float16,
+    dtype: torch.dtype = torch.float32,
     licence: str = "",
     overwrite: bool = False,
 ) -> Manifest:
@@ -35,7 +36,8 @@ def convert(
         destination: The folder to make.
         base: As for `load_components`.
         vae: As for `load_components`.
-        dtype: Of the tensors on disk.
+        dtype: Of the tensors on disk. float32 loses nothing and loads fast as any type; the type that the device
+            computes in takes half the disk and loads fastest, but as another type it must be widened or rounded again.
         licence: Noted in the manifest.
         overwrite: Whether to replace a folder of the fused format; nothing else is ever replaced.
 
@@ -54,6 +56,9 @@ def convert(
         part.mkdir()
         _write_components(part, components)
         manifest = _describe(part, components, dtype, licence)
+        if is_fused(source):
+            before = read_manifest(source)
+            manifest = replace(manifest, source=before.source, licence=licence or before.licence)
         write_manifest(part, manifest)
         _sync(part)
         _replace(destination, part)
@@ -102,6 +107,7 @@ def _describe(folder: Path, components: Components, dtype: torch.dtype, licence:
     projection = components.identity_projection
     return Manifest(
         source=components.kind.value,
+        base="stable-diffusion-2" if components.unet.config["use_linear_projection"] else "stable-diffusion-1",
         prediction=components.prediction,
         dtype=str(dtype).removeprefix("torch."),
         licence=licence,
@@ -112,7 +118,7 @@ def _describe(folder: Path, components: Components, dtype: torch.dtype, licence:
 
 def _sync(folder: Path) -> None:
     for _, file in all_files(folder):
-        with file.open("rb") as stream:
+        with file.open("r+b") as stream:
             os.fsync(stream.fileno())
 
 

@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -21,8 +21,6 @@ from uvmap_id.weights.tensors import Tensors
 
 LORA_LAYERS = {"to_q": "to_q", "to_k": "to_k", "to_v": "to_v", "to_out": "to_out.0"}
 """What a processor's pair of matrices is called, and the attention's layer that it updates."""
-
-Value = TypeVar("Value")
 
 _PROCESSOR = ".processor."
 _NUMBERED = re.compile(r"ip_adapter\.(\d+)\.(.+)")
@@ -34,20 +32,19 @@ class PeftSettings:
     """What an `adapter_config.json` says about the strength of each layer's update.
 
     Attributes:
-        alphas, ranks: By the layer's name, or the end of it; `alpha` and `rank` are for all others.
-        root: The strength is alpha / sqrt(rank) instead of alpha / rank ("rank-stabilised").
+        alpha: Of every layer but those in `alphas`.
+        alphas: By the layer's name, or the end of it.
+        root: The strength is alpha / sqrt(rank) instead of alpha / rank ("rank-stabilised", arXiv 2312.03732).
     """
 
     alpha: float
-    rank: int
     alphas: dict[str, float]
-    ranks: dict[str, int]
     root: bool = False
 
-    def strength(self, layer: str) -> float:
-        """The factor of the update of one layer."""
-        rank = _of_layer(self.ranks, layer, self.rank)
-        return _of_layer(self.alphas, layer, self.alpha) / (math.sqrt(rank) if self.root else rank)
+    def strength(self, layer: str, rank: int) -> float:
+        """The factor of one layer's update, whose matrices have this rank."""
+        ends = (alpha for end, alpha in self.alphas.items() if f".{layer}".endswith(f".{end}"))
+        return next(ends, self.alpha) / (math.sqrt(rank) if self.root else rank)
 
 
 def peft_settings(config: Mapping[str, Any], where: Path) -> PeftSettings:
@@ -61,12 +58,10 @@ def peft_settings(config: Mapping[str, Any], where: Path) -> PeftSettings:
     try:
         return PeftSettings(
             alpha=float(config["lora_alpha"]),
-            rank=int(config["r"]),
-            alphas=dict(config.get("alpha_pattern") or {}),
-            ranks=dict(config.get("rank_pattern") or {}),
+            alphas={str(end): float(alpha) for end, alpha in (config.get("alpha_pattern") or {}).items()},
             root=bool(config.get("use_rslora")),
         )
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise UVMapError(ErrorCode.WEIGHTS_INVALID, f"{where} doesn't say its strength: {error}.", _ANOTHER) from error
 
 
@@ -144,7 +139,8 @@ def fold_peft(weights: Tensors, adapter: Tensors, settings: PeftSettings) -> Ten
         layer = name.removesuffix(".lora_A.weight")
         down, up = _take(left, name), _take(left, f"{layer}.lora_B.weight")
         weight = _weight_of(layer, folded)
-        folded[weight] = add_update(folded[weight], down, up, settings.strength(layer), weight)
+        rank = (down.shape or (1,))[0] or 1
+        folded[weight] = add_update(folded[weight], down, up, settings.strength(layer, rank), weight)
     if left:
         raise _extra(min(left))
     return folded
@@ -191,7 +187,3 @@ def _take(tensors: Tensors, name: str) -> Tensor:
 
 def _extra(name: str) -> UVMapError:
     return UVMapError(ErrorCode.WEIGHTS_INVALID, f"The tensor {name} belongs to no layer.", _ANOTHER)
-
-
-def _of_layer(values: Mapping[str, Value], layer: str, otherwise: Value) -> Value:
-    return next((value for end, value in values.items() if layer == end or layer.endswith(f".{end}")), otherwise)

@@ -34,6 +34,7 @@ class Manifest:
 
     Attributes:
         source: The `WeightsKind` that they were made from.
+        base: "stable-diffusion-1" or "stable-diffusion-2".
         prediction: What the U-Net predicts: "epsilon" or "v_prediction".
         dtype: Of all tensors, e.g. "float16".
         licence: Of the source, as far as it was told.
@@ -42,6 +43,7 @@ class Manifest:
     """
 
     source: str
+    base: str
     prediction: str
     dtype: str
     licence: str = ""
@@ -55,6 +57,7 @@ def write_manifest(folder: Path, manifest: Manifest) -> None:
     content = {
         FUSED_FORMAT: FORMAT,
         "source": manifest.source,
+        "base": manifest.base,
         "prediction": manifest.prediction,
         "dtype": manifest.dtype,
         "licence": manifest.licence,
@@ -117,6 +120,7 @@ def _parse(content: dict[str, Any], folder: Path) -> Manifest:
         files = {str(name): FileEntry(int(each["size"]), str(each["sha256"])) for name, each in entries}
         return Manifest(
             source=str(content["source"]),
+            base=str(content["base"]),
             prediction=str(content["prediction"]),
             dtype=str(content["dtype"]),
             licence=str(content["licence"]),

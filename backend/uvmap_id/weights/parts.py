@@ -20,6 +20,7 @@ Config = dict[str, Any]
 
 _TOKENIZER_FILES = ("tokenizer.json", "vocab.json")
 _NEEDS_BASE = "Give a folder of Stable Diffusion 1.5 as the base."
+_NEEDS_RELEASE = "Give the release's whole folder, not only its checkpoint."
 _NEEDS_SD2 = "Give the folder of Stable Diffusion 2.1 that the LoRA was trained on as the base."
 _NEEDS_VAE = "Give a VAE for Stable Diffusion 1.5, e.g. the folder or file of sd-vae-ft-mse."
 _OLD_ATTENTION = {".query.": ".to_q.", ".key.": ".to_k.", ".value.": ".to_v.", ".proj_attn.": ".to_out.0."}
@@ -130,7 +131,8 @@ def _release(path: Path, base: Path | None, vae: Path | None, kind: WeightsKind)
         kind,
         unet=Part(read_json(config / "config.json"), own),
         vae=_vae(vae or _place(path, base, "vae", _NEEDS_VAE)),
-        text_encoder=_text_encoder(read_part(_place(path, base, "text_encoder", _NEEDS_BASE))),
+        # It was trained with the U-Net: the base's would be another one.
+        text_encoder=_text_encoder(read_part(_place(path, None, "text_encoder", _NEEDS_RELEASE))),
         tokenizer=_tokenizer(path, base),
         scheduler=_scheduler(path, base),
         identity=_projection(read_tensors([find_projection(unet)])),
@@ -190,14 +192,8 @@ def _texdreamer(path: Path, base: Path | None, vae: Path | None) -> Parts:
 
 
 def _with_lora(part: Part, folder: Path) -> Part:
-    adapter = read_part_tensors(folder)
     settings = peft_settings(read_json(folder / "adapter_config.json"), folder)
-    return replace(part, tensors=fold_peft(part.tensors, adapter, settings))
-
-
-def read_part_tensors(folder: Path) -> Tensors:
-    """The tensors of a module's folder."""
-    return read_tensors(component_files(folder))
+    return replace(part, tensors=fold_peft(part.tensors, read_tensors(component_files(folder)), settings))
 
 
 def _vae(path: Path) -> Part:

@@ -67,7 +67,7 @@ def recognise(path: Path) -> WeightsKind:
         raise UVMapError(ErrorCode.WEIGHTS_MISSING, f"There is no {path}.", "Give the folder or file of the weights.")
     if is_fused(path):
         return WeightsKind.FUSED
-    if (path / "unet").is_dir():
+    if (path / "unet").is_dir() or find_checkpoint(path):
         return _kind_of_folder(path)
     return _kind_of_file(_only_file(path))
 
@@ -91,7 +91,9 @@ def find_projection(unet: Path) -> Path:
         UVMapError: `weights_incomplete`: there is none.
     """
     beside = unet.parent
-    folders = [beside, *sorted(each for each in beside.iterdir() if each.is_dir() and each != unet)]
+    # What has a configuration is another module.
+    others = (each for each in beside.iterdir() if each.is_dir() and not (each / "config.json").exists())
+    folders = [beside, *sorted(each for each in others if each != unet)]
     for file in (file for each in folders for file in tensor_files(each)):
         if is_projection(read_shapes(file)):
             return file

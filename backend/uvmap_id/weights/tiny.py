@@ -82,7 +82,7 @@ def _write_all(folder: Path) -> dict[str, TinyWeights]:
         "texdreamer": TinyWeights(folder / "texdreamer", base=folder / "sd21"),
         "fused": TinyWeights(folder / "fused"),
     }
-    convert(layouts["uvmap-id-b"].path, folder / "fused")
+    convert(layouts["uvmap-id-b"].path, folder / "fused", dtype=torch.float16)
     return layouts
 
 
