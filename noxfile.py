@@ -192,7 +192,8 @@ def environment(session: nox.Session, name: str, python: str, lock: str) -> Path
     folder = ROOT / ".nox" / f"env-{name}"
     requirements = REQUIREMENTS / f"{lock}.txt"
     exact = ("--no-deps", "--requirement", str(requirements))
-    loose = ("--requirement", str(requirements.with_suffix(".in")), "--constraint", str(requirements))
+    # The package comes along for its own dependencies.
+    loose = (".", "--requirement", str(requirements.with_suffix(".in")), "--constraint", str(requirements))
     wanted = hashlib.sha256(requirements.read_bytes() + python.encode()).hexdigest()
     stamp = folder / "requirements.sha256"
     if not stamp.exists() or stamp.read_text() != wanted:
