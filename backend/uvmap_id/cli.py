@@ -6,24 +6,30 @@ Everything but typer is imported where it is used, so that `--help` is quick.
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import json
 import logging
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from uvmap_id import __version__
 from uvmap_id.link.errors import ErrorCode, Failure, UVMapError
-from uvmap_id.link.request import DEFAULT_RELIGHT, ENGINES, SIZES, TextureRequest
+from uvmap_id.link.request import (
+    DEFAULT_RELIGHT,
+    ENGINES,
+    EXTRA_MAPS,
+    NORMAL_CONVENTIONS,
+    SETTINGS,
+    SIZES,
+    DiffusionSettings,
+)
 
 if TYPE_CHECKING:
     from uvmap_id.doctor import Check
     from uvmap_id.link.messages import Progress
-
-Number = TypeVar("Number", int, float)
+    from uvmap_id.link.request import TextureRequest
 
 EXIT_FAILED = 1
 EXIT_BAD_ARGUMENTS = 2
@@ -40,6 +46,12 @@ _BAD_ARGUMENTS = frozenset(
         ErrorCode.SIZE_NOT_OFFERED,
         ErrorCode.SEED_OUT_OF_RANGE,
         ErrorCode.RELIGHT_OUT_OF_RANGE,
+        ErrorCode.SETTINGS_UNREADABLE,
+        ErrorCode.SETTING_OUT_OF_RANGE,
+        ErrorCode.SCHEDULER_UNKNOWN,
+        ErrorCode.EMBEDDING_INVALID,
+        ErrorCode.COUNTS_DIFFER,
+        ErrorCode.WEIGHTS_UNKNOWN,
         ErrorCode.ENGINE_UNKNOWN,
     }
 )
@@ -101,67 +113,104 @@ def _options(
     """Options before the command."""
 
 
+def _option(text: str, default: object = None) -> Any:
+    """An option of `generate`; what is not given comes from the settings' file, else it is the request's default."""
+    return typer.Option(help=text, show_default=False if default is None else str(default))
+
+
+def _engine_option(name: str) -> Any:
+    setting, default = SETTINGS[name], getattr(DiffusionSettings(), name)
+    offered = f", one of {', '.join(setting.choices)}" if setting.choices else ""
+    return typer.Option(
+        help=f"{setting.description}{offered}.",
+        show_default=str(default) or "the best",
+        rich_help_panel='Engine "uvmap-id"',
+    )
+
+
 @app.command()
 def generate(
     out: Annotated[Path, typer.Option(help="Folder for the maps and the manifest; made if need be.")],
-    face: Annotated[Path | None, typer.Option(help="Photo of a face, PNG or JPEG.", show_default=False)] = None,
-    prompt: Annotated[str, typer.Option(help='What the person wears, e.g. "wearing white shirt, blue jeans".')] = "",
-    subject: Annotated[str, typer.Option(help='The person in words, e.g. "asian woman".')] = "",
-    engine: Annotated[str, typer.Option(help=f"One of {', '.join(ENGINES)}.")] = "auto",
-    size: Annotated[str, typer.Option(help=f"Side of the maps, one of {', '.join(map(str, SIZES))}.")] = "1024",
-    seed: Annotated[str, typer.Option(help="0 or more; the same seed gives the same texture.")] = "0",
-    relight: Annotated[str, typer.Option(help="How much of the photo's light is taken out of the face, 0 to 1.")] = str(
-        DEFAULT_RELIGHT
-    ),
+    face: Annotated[
+        list[Path] | None,
+        _option("Photo of a face, PNG or JPEG. More of the same person, or .npy embeddings, for the identity."),
+    ] = None,
+    prompt: Annotated[str | None, _option('What the person wears, e.g. "wearing white shirt, blue jeans".')] = None,
+    subject: Annotated[str | None, _option('The person in words, e.g. "asian woman".')] = None,
+    engine: Annotated[str | None, _option(f"One of {', '.join(ENGINES)}.", "auto")] = None,
+    size: Annotated[str | None, _option(f"Side of the maps, one of {', '.join(map(str, SIZES))}.", 1024)] = None,
+    seed: Annotated[str | None, _option("0 or more; the same seed gives the same texture.", 0)] = None,
+    relight: Annotated[
+        str | None, _option("How much of the photo's light is taken out of the face, 0 to 1.", DEFAULT_RELIGHT)
+    ] = None,
+    extra_map: Annotated[
+        list[str] | None, _option(f"A further map: {' or '.join(EXTRA_MAPS)}; may be given twice.")
+    ] = None,
+    normal_convention: Annotated[
+        str | None, _option(f"Of the normal map, one of {', '.join(NORMAL_CONVENTIONS)}.", "opengl")
+    ] = None,
+    settings: Annotated[
+        Path | None, _option("A manifest.json, or JSON or TOML with its fields: fills in what is not given.")
+    ] = None,
+    weights: Annotated[str | None, _engine_option("weights")] = None,
+    preset: Annotated[str | None, _engine_option("preset")] = None,
+    steps: Annotated[str | None, _engine_option("steps")] = None,
+    scheduler: Annotated[str | None, _engine_option("scheduler")] = None,
+    guidance: Annotated[str | None, _engine_option("guidance")] = None,
+    guidance_start: Annotated[str | None, _engine_option("guidance_start")] = None,
+    guidance_stop: Annotated[str | None, _engine_option("guidance_stop")] = None,
+    identity_strength: Annotated[str | None, _engine_option("identity_strength")] = None,
+    negative_prompt: Annotated[str | None, _engine_option("negative_prompt")] = None,
+    template: Annotated[str | None, _engine_option("template")] = None,
+    anchor: Annotated[str | None, _engine_option("anchor")] = None,
+    upscaler: Annotated[str | None, _engine_option("upscaler")] = None,
 ) -> None:
     """Make a texture set from a photo and a prompt; prints the manifest's path."""
+    given = {
+        "prompt": prompt,
+        "subject": subject,
+        "engine": engine,
+        "size": size,
+        "seed": seed,
+        "relight": relight,
+        "extra_maps": tuple(extra_map) if extra_map else None,
+        "normal_convention": normal_convention,
+    }
+    diffusion = {
+        "weights": weights,
+        "preset": preset,
+        "steps": steps,
+        "scheduler": scheduler,
+        "guidance": guidance,
+        "guidance_start": guidance_start,
+        "guidance_stop": guidance_stop,
+        "identity_strength": identity_strength,
+        "negative_prompt": negative_prompt,
+        "template": template,
+        "anchor": anchor,
+        "upscaler": upscaler,
+    }
     with errors_reported():
-        from uvmap_id.generate import generate_texture
-        from uvmap_id.link.photo import photo_hash, read_photo
+        from uvmap_id.settings import requested
 
-        if face is None:
+        if not face:
             raise UVMapError(ErrorCode.FACE_FILE_MISSING, "There is no photo of a face.", "Name one: --face photo.jpg")
-        # The hash of an empty photo stands in until the cheap checks are through.
-        request = TextureRequest(photo_hash(b""), prompt, subject, engine, _size(size), _seed(seed), _relight(relight))
-        request.validate()
-        photo = read_photo(face)
-        request = dataclasses.replace(request, face_sha256=photo_hash(photo))
-        with _progress_bar() as on_progress:
-            files = generate_texture(request, photo, out, on_progress)
-        for warning in files.warnings:
-            typer.echo(f"warning: {warning}", err=True)
-        typer.echo(files.manifest)
+        # The cheap checks come before the photos are read.
+        _make(requested(settings, given, diffusion), face, out)
 
 
-def _size(text: str) -> int:
-    wrong = UVMapError(
-        ErrorCode.SIZE_NOT_OFFERED,
-        f'A size of "{text[:40]}" is not offered.',
-        f"Choose one of {', '.join(map(str, SIZES))}.",
-    )
-    return _number(int, text, wrong)
+def _make(request: TextureRequest, faces: list[Path], out: Path) -> None:
+    from uvmap_id.generate import generate_texture
+    from uvmap_id.link.photo import read_photos, with_photos
 
-
-def _seed(text: str) -> int:
-    wrong = UVMapError(
-        ErrorCode.SEED_OUT_OF_RANGE, f'The seed "{text[:40]}" is not a whole number.', "Choose 0 or more."
-    )
-    return _number(int, text, wrong)
-
-
-def _relight(text: str) -> float:
-    wrong = UVMapError(
-        ErrorCode.RELIGHT_OUT_OF_RANGE, f'A relight of "{text[:40]}" is no number.', "Choose a number from 0 to 1."
-    )
-    return _number(float, text, wrong)
-
-
-def _number(kind: Callable[[str], Number], text: str, wrong: UVMapError) -> Number:
-    """A number that was typed; typer's own complaint would have neither a code nor a way out."""
-    try:
-        return kind(text)
-    except ValueError:
-        raise wrong from None
+    photos = read_photos(faces)
+    request = with_photos(request, photos)
+    request.validate()
+    with _progress_bar() as on_progress:
+        files = generate_texture(request, photos, out, on_progress)
+    for warning in files.warnings:
+        typer.echo(f"warning: {warning}", err=True)
+    typer.echo(files.manifest)
 
 
 @contextlib.contextmanager

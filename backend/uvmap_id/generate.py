@@ -1,4 +1,4 @@
-"""One texture set, from a request to four files in a folder: what the command `generate` does, for Python."""
+"""One texture set, from a request to its files in a folder: what the command `generate` does, for Python."""
 
 from __future__ import annotations
 
@@ -36,13 +36,16 @@ class TextureFiles:
 
 
 def generate_texture(
-    request: TextureRequest, photo: bytes, out: Path, on_progress: Callable[[Progress], None] | None = None
+    request: TextureRequest,
+    photos: tuple[bytes, ...],
+    out: Path,
+    on_progress: Callable[[Progress], None] | None = None,
 ) -> TextureFiles:
     """Have the backend make a texture set and put it into a folder. Starts the backend if need be.
 
     Args:
         request: What to make.
-        photo: The content of the face image's file; `request.face_sha256` is its `photo_hash`.
+        photos: The contents of the files that the request names; see `uvmap_id.link.photo.with_photos`.
         out: The folder; made if need be. A texture set that is there is replaced once the new one is complete.
         on_progress: Called now and then.
 
@@ -55,7 +58,7 @@ def generate_texture(
     """
     request.validate()
     with texture_folder(out) as folder, Client.connect(ensure_server(BACKEND_COMMAND), "generate") as client:
-        done = _wait(client, client.submit(request, photo), on_progress)
+        done = _wait(client, client.submit(request, photos), on_progress)
         try:
             return TextureFiles(folder.publish(Path(done.folder)), done.warnings)
         finally:

@@ -8,12 +8,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from uvmap_id.link.errors import ErrorCode, UVMapError
-from uvmap_id.link.request import MAPS
+from uvmap_id.link.request import EXTRA_MAPS, MAPS
+from uvmap_id.link.texture_set import MANIFEST_NAME, files_of, map_file, read_manifest
 from uvmap_id.server.disk import disk_error, remove, sync_folder, write_synced
 
-MANIFEST_NAME = "manifest.json"
-# The manifest comes last: who finds it may count on the maps.
-FILE_NAMES = (*(f"{name}.png" for name in MAPS), MANIFEST_NAME)
+_POSSIBLE_FILES = (*map(map_file, (*MAPS, *EXTRA_MAPS)), MANIFEST_NAME)
 
 
 class TextureFolder:
@@ -30,13 +29,15 @@ class TextureFolder:
             The manifest's path.
 
         Raises:
-            UVMapError: `output_not_writable` or `disk_full`; the folder is as it was before.
+            UVMapError: `output_not_writable`, `disk_full`, or `settings_unreadable` where `source` is no texture
+                set; the folder is as it was before.
         """
         token = secrets.token_hex(4)
-        fresh = {name: self.path / f".{name}.{token}.new" for name in FILE_NAMES}
+        fresh: dict[str, Path] = {}
         try:
-            for name, temporary in fresh.items():
-                write_synced(temporary, (source / name).read_bytes())
+            for name in files_of(read_manifest(source)):
+                fresh[name] = self.path / f".{name}.{token}.new"
+                write_synced(fresh[name], (source / name).read_bytes())
             self._exchange(fresh, token)
             sync_folder(self.path)
         except OSError as error:
@@ -50,14 +51,15 @@ class TextureFolder:
         placed: list[Path] = []
         kept: dict[Path, Path] = {}
         try:
-            for name, temporary in fresh.items():
+            for name in dict.fromkeys((*fresh, *_files_in(self.path))):
                 final = self.path / name
                 if final.is_file():
                     old = self.path / f".{name}.{token}.old"
                     final.replace(old)
                     kept[old] = final
-                temporary.replace(final)
-                placed.append(final)
+                if name in fresh:
+                    fresh[name].replace(final)
+                    placed.append(final)
         except BaseException:
             for final in placed:
                 remove(final)
@@ -66,6 +68,14 @@ class TextureFolder:
             raise
         for old in kept:
             remove(old)
+
+
+def _files_in(folder: Path) -> tuple[str, ...]:
+    """The files of the texture set that lies in a folder, none where there is no manifest."""
+    try:
+        return files_of(read_manifest(folder))
+    except (OSError, UVMapError):
+        return ()
 
 
 @contextmanager
@@ -96,7 +106,7 @@ def _try_out(path: Path) -> None:
         probe.unlink()
     except OSError as error:
         raise disk_error(error, path) from error
-    for name in FILE_NAMES:
+    for name in _POSSIBLE_FILES:
         if (path / name).is_dir():
             raise UVMapError(
                 ErrorCode.OUTPUT_NOT_WRITABLE, f"{path / name} is a folder.", "Choose another output folder."

@@ -5,6 +5,7 @@ It talks in the lines of `server.words`, and ends when its stdin does.
 
 from __future__ import annotations
 
+import base64
 import logging
 import math
 import os
@@ -18,7 +19,7 @@ from typing import IO, TYPE_CHECKING
 
 from uvmap_id.engines.base import Engine, JobCancelled
 from uvmap_id.link.errors import ErrorCode, LinkError, UVMapError
-from uvmap_id.link.messages import Cancelled, Failed, Progress
+from uvmap_id.link.messages import Cancelled, Failed, Preview, Progress
 from uvmap_id.server.disk import disk_error
 from uvmap_id.server.words import LINE_LIMIT, Finished, Run, Stop, WorkerWord, from_line, to_line
 
@@ -30,6 +31,7 @@ EngineFactory = Callable[[str], Engine]
 
 _STDIN, _STDOUT, _STDERR = 0, 1, 2
 _REPORT_EVERY_S = 0.1
+_PREVIEW_EVERY_S = 0.5
 _ORPHAN_GRACE_S = 2.0
 _EXIT_ORPHANED = 3
 
@@ -72,20 +74,22 @@ class Inbox:
 
 
 class ProgressReport:
-    """The `Report` of one job: forwards progress, not too often and never backwards, and raises on a cancel."""
+    """The `Report` of one job: forwards progress, never backwards, and previews, and raises on a cancel.
+
+    Neither more often than somebody could look.
+    """
 
     def __init__(self, job: str, say: Callable[[WorkerWord], None], inbox: Inbox) -> None:
-        """`say` is called for each progress that is worth it."""
+        """`say` is called for each progress and each preview that is worth it."""
         self._job = job
         self._say = say
         self._inbox = inbox
         self._stage = ""
         self._fraction = 0.0
-        self._said_at = -math.inf
+        self._said_at = self._shown_at = -math.inf
 
     def __call__(self, stage: str, fraction: float, preview: NDArray[np.uint8] | None = None) -> None:
         """Raises `JobCancelled` when the job is to end."""
-        del preview
         if self._inbox.is_stopped(self._job):
             raise JobCancelled
         # In this order a NaN becomes the old fraction.
@@ -94,6 +98,12 @@ class ProgressReport:
         if stage != self._stage or now - self._said_at >= _REPORT_EVERY_S:
             self._stage, self._said_at = stage, now
             self._say(Progress(self._job, stage, self._fraction))
+        if preview is not None and now - self._shown_at >= _PREVIEW_EVERY_S:
+            self._shown_at = now
+            # Only engines that show something need what makes pictures.
+            from uvmap_id.previews import preview_png
+
+            self._say(Preview(self._job, base64.b64encode(preview_png(preview)).decode()))
 
 
 class Worker:
@@ -138,7 +148,7 @@ class Worker:
         report = ProgressReport(run.job, self._say, self._inbox)
         report("Starting", 0.0)
         engine = self._engine(run.request.engine)
-        textures = engine.generate(run.request, (_read(Path(run.photo)),), report)
+        textures = engine.generate(run.request, tuple(_read(Path(photo)) for photo in run.photos), report)
         report("Saving", 1.0)
         # Not needed before the first job, and as slow as an engine to import.
         from uvmap_id.manifest import write_texture_set

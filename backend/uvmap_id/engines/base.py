@@ -39,7 +39,7 @@ class TextureSet:
     base_color: NDArray[np.uint8]
     normal: NDArray[np.uint8]
     roughness: NDArray[np.uint8]
-    subsurface: NDArray[np.uint8] | None = None
+    subsurface: NDArray[np.uint8]
     warnings: tuple[str, ...] = ()
     details: dict[str, Any] = field(default_factory=dict)
 

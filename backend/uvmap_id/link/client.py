@@ -26,6 +26,7 @@ from .messages import (
     Hello,
     JobEvent,
     Ping,
+    Preview,
     Progress,
     Refused,
     Shutdown,
@@ -36,7 +37,7 @@ from .messages import (
     encode,
 )
 from .options import set_common_options
-from .photo import check_photo
+from .photo import check_named
 from .request import TextureRequest
 
 QUIET_S = 1.0
@@ -111,17 +112,21 @@ class Client:
         """Why this client can't be used any more; None while it can. Then connect anew."""
         return self._failure
 
-    def submit(self, request: TextureRequest, photo: bytes) -> str:
+    def submit(self, request: TextureRequest, photos: tuple[bytes, ...]) -> str:
         """Send a job and follow it. Returns its id at once.
 
+        Args:
+            request: What to make.
+            photos: The contents of the files that the request names; see `with_photos`.
+
         Raises:
-            UVMapError: The request or the photo can't be accepted.
+            UVMapError: The request or a photo can't be accepted.
         """
         request.validate()
-        check_photo(photo)
+        check_named(request, photos)
         job = secrets.token_hex(16)
         self._follow(job)
-        self._send(Submit(job, request), photo)
+        self._send(Submit(job, request, tuple(map(len, photos))), b"".join(photos))
         return job
 
     def cancel(self, job: str) -> None:
@@ -251,6 +256,8 @@ class Client:
             return []
         if isinstance(message, Welcome):
             self.welcome = message
+        elif isinstance(message, Preview):
+            return [message] if message.job in self._followed else []
         elif isinstance(message, JobEvent):
             return [message] if self._is_news(message) else []
         elif isinstance(message, Refused):
@@ -313,9 +320,10 @@ class Client:
 
 
 def _divide(answers: list[Answer], job: str) -> tuple[list[Answer], list[Answer]]:
-    """The answers about one job, and the others."""
-    mine = [answer for answer in answers if getattr(answer, "job", "") == job]
-    return mine, [answer for answer in answers if getattr(answer, "job", "") != job]
+    """The answers about one job, and the others; without pictures, which would pile up while nobody looks."""
+    news = [answer for answer in answers if not isinstance(answer, Preview)]
+    mine = [answer for answer in news if getattr(answer, "job", "") == job]
+    return mine, [answer for answer in news if getattr(answer, "job", "") != job]
 
 
 def _outcome(answer: Answer, on_progress: ProgressReader | None) -> Done | None:

@@ -27,6 +27,7 @@ class ErrorCode(StrEnum):
     SIZE_NOT_OFFERED = "size_not_offered"
     SEED_OUT_OF_RANGE = "seed_out_of_range"
     RELIGHT_OUT_OF_RANGE = "relight_out_of_range"
+    SETTINGS_UNREADABLE = "settings_unreadable"
     SETTING_OUT_OF_RANGE = "setting_out_of_range"
     SCHEDULER_UNKNOWN = "scheduler_unknown"
     EMBEDDING_INVALID = "embedding_invalid"

@@ -7,6 +7,7 @@ or wrong-typed field, or a blob that differs from its declared size and hash rai
 
 from __future__ import annotations
 
+import base64
 import dataclasses
 import hashlib
 import json
@@ -20,11 +21,14 @@ from typing import Any, TypeVar
 from .errors import Failure, LinkError
 from .request import TextureRequest
 
-PROTOCOL = 1
+PROTOCOL = 2
 MAGIC = b"UVM1"
 HEADER_LIMIT = 64 * 1024
 FRAME_LIMIT = 1024 * 1024
+BLOB_LIMIT = 128 * 1024 * 1024
 PHOTO_LIMIT = 64 * 1024 * 1024
+# Its base64 has to fit into a header, with room to spare.
+PREVIEW_LIMIT = 40 * 1024
 
 _JOB_ID = re.compile(r"[0-9a-f]{32}")
 
@@ -42,10 +46,15 @@ class Hello:
 
 @dataclass(frozen=True, slots=True)
 class Submit:
-    """A new job; its blob is the photo's file. Sending it twice is harmless: the id is the client's own."""
+    """A new job. Sending it twice is harmless: the id is the client's own.
+
+    Its blob holds the files of `request.face_sha256` and `request.more_faces` one after the other; `sizes` are
+    their lengths in bytes.
+    """
 
     job: str
     request: TextureRequest
+    sizes: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +130,22 @@ class Progress:
 
 
 @dataclass(frozen=True, slots=True)
+class Preview:
+    """What a job's texture looks like so far: a small PNG in base64. No state of the job, and may be dropped."""
+
+    job: str
+    png: str
+
+    @property
+    def picture(self) -> bytes:
+        """The PNG's file; empty where the text is no base64."""
+        try:
+            return base64.b64decode(self.png, validate=True)
+        except ValueError:
+            return b""
+
+
+@dataclass(frozen=True, slots=True)
 class Done:
     """The job's texture set lies complete in `folder` on the server's machine."""
 
@@ -159,7 +184,7 @@ class Cancelled:
 
 Command = Hello | Submit | Status | Cancel | Ping | Shutdown
 JobEvent = Accepted | Progress | Done | Failed | Cancelled
-Answer = Welcome | Pong | Refused | JobEvent
+Answer = Welcome | Pong | Refused | Preview | JobEvent
 Message = Command | Answer
 
 _TYPES: dict[str, type] = {cls.__name__.lower(): cls for cls in typing.get_args(Message)}
@@ -207,8 +232,11 @@ def _checked_blob(declared: object, frames: Sequence[bytes]) -> bytes:
         return b""
     if not isinstance(declared, dict) or set(declared) != {"size", "sha256"}:
         raise LinkError("The message's blob is not declared.")
-    if any(len(frame) > FRAME_LIMIT for frame in frames) or declared["size"] != sum(map(len, frames)):
+    size = sum(map(len, frames))
+    if any(len(frame) > FRAME_LIMIT for frame in frames) or declared["size"] != size:
         raise LinkError("The message's blob is not as long as declared.")
+    if size > BLOB_LIMIT:
+        raise LinkError(f"A blob of {size} bytes is over the limit of {BLOB_LIMIT}.")
     blob = b"".join(frames)
     if hashlib.sha256(blob).hexdigest() != declared["sha256"]:
         raise LinkError("The message's blob was damaged on the way.")
@@ -248,9 +276,17 @@ def _checked(expected: Any, value: Any, where: str) -> Any:
         accepted: Any = (int, float) if plain is float else plain
         # bool is an int to Python, not to a reader of the protocol.
         if isinstance(value, accepted) and (plain is bool or not isinstance(value, bool)):
-            return value
+            return _as_float(value, where) if plain is float else value
     name = expected.__name__ if isinstance(expected, type | types.GenericAlias) else str(expected)
     raise LinkError(f"{where} is not of type {name}.")
+
+
+def _as_float(value: float, where: str) -> float:
+    """So that 1 and 1.0 are one request, with one hash and one manifest."""
+    try:
+        return float(value)
+    except OverflowError:
+        raise LinkError(f"{where} is too large a number.") from None
 
 
 def is_job_id(text: str) -> bool:

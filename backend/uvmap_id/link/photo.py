@@ -1,12 +1,17 @@
-"""Reading the face image's file before it is sent."""
+"""The files that show who a texture is of, photos and embeddings: read before they are sent, checked on arrival."""
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from .errors import ErrorCode, UVMapError
-from .messages import PHOTO_LIMIT
+from .errors import ErrorCode, LinkError, UVMapError
+from .messages import BLOB_LIMIT, PHOTO_LIMIT
+from .request import TextureRequest
+
+_EMBEDDING_MAGIC = b"\x93NUMPY"
 
 
 def read_photo(path: Path) -> bytes:
@@ -27,12 +32,40 @@ def read_photo(path: Path) -> bytes:
         raise UVMapError(
             ErrorCode.FACE_FILE_MISSING, f"{path} can't be read: {reason}.", "Choose a file that you may read."
         ) from error
-    check_photo(content)
+    _check_size(content)
     return content
 
 
-def check_photo(content: bytes) -> None:
-    """Raise `UVMapError` for a photo that is not worth sending: an empty or an oversized one."""
+def read_photos(paths: Iterable[Path]) -> tuple[bytes, ...]:
+    """The contents of several files of one person. Raises `UVMapError` as `read_photo` and `check_photos` do."""
+    photos = tuple(read_photo(path) for path in paths)
+    check_photos(photos)
+    return photos
+
+
+def check_photos(photos: Sequence[bytes]) -> None:
+    """Raise `UVMapError` for files that are not worth sending: none, empty or oversized ones, no photo in front."""
+    if not photos:
+        raise UVMapError(
+            ErrorCode.FACE_FILE_MISSING, "There is no photo of a face.", "Choose a photo of a face, PNG or JPEG."
+        )
+    for photo in photos:
+        _check_size(photo)
+    if sum(map(len, photos)) > BLOB_LIMIT:
+        raise UVMapError(
+            ErrorCode.FACE_FILE_TOO_LARGE,
+            f"The face images' files are over {BLOB_LIMIT // 2**20} MiB together.",
+            "Save them as JPEGs, scale them down, or choose fewer.",
+        )
+    if photos[0].startswith(_EMBEDDING_MAGIC):
+        raise UVMapError(
+            ErrorCode.EMBEDDING_INVALID,
+            "The first face is an embedding, but a photo is needed.",
+            "Choose a photo of the face first; embeddings may follow it.",
+        )
+
+
+def _check_size(content: bytes) -> None:
     if not content:
         raise UVMapError(
             ErrorCode.IMAGE_UNREADABLE, "The face image's file is empty.", "Choose a photo of a face, PNG or JPEG."
@@ -48,3 +81,24 @@ def check_photo(content: bytes) -> None:
 def photo_hash(content: bytes) -> str:
     """What `TextureRequest.face_sha256` is for this photo."""
     return hashlib.sha256(content).hexdigest()
+
+
+def with_photos(request: TextureRequest, photos: Sequence[bytes]) -> TextureRequest:
+    """The request, for the person whom these files show; the first one must be a photo."""
+    first, *more = map(photo_hash, photos)
+    return dataclasses.replace(request, face_sha256=first, more_faces=tuple(more))
+
+
+def check_named(request: TextureRequest, photos: Sequence[bytes]) -> None:
+    """Raise `UVMapError` unless these are the files that a request names, in its order, and worth sending."""
+    check_photos(photos)
+    if [photo_hash(photo) for photo in photos] != [request.face_sha256, *request.more_faces]:
+        raise LinkError("The photos are not the ones that the request names.")
+
+
+def split_photos(blob: bytes, sizes: Sequence[int]) -> tuple[bytes, ...]:
+    """The files that were sent one after the other. Raises `LinkError` where the sizes don't fit the blob."""
+    if any(size < 0 for size in sizes) or sum(sizes) != len(blob):
+        raise LinkError("The photos are not as long as declared.")
+    ends = [sum(sizes[: number + 1]) for number in range(len(sizes))]
+    return tuple(blob[end - size : end] for size, end in zip(sizes, ends, strict=True))

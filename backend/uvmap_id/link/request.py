@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import math
 import re
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import TypeVar
 
 from .errors import ErrorCode, LinkError, UVMapError
 
@@ -27,67 +28,106 @@ IDENTITY_STRENGTH_LIMIT = 2.0
 DEFAULT_NEGATIVE_PROMPT = "monochrome, lowres, bad anatomy, worst quality, low quality, blurry"
 DEFAULT_TEMPLATE = "a sks texturemap of {ethnicity} {gender} {prompt}"
 
+Value = TypeVar("Value")
+
 _SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """How one of the diffusion engine's settings is shown and bounded, the same wherever a person meets it.
+
+    Attributes:
+        title: Its name for a person.
+        description: What it does, one sentence without a full stop.
+        lowest: The smallest number, for numbers.
+        highest: The largest number, for numbers.
+        choices: What it may be, where that is a closed list.
+        longest: How many characters it may have, for other texts.
+    """
+
+    title: str
+    description: str
+    lowest: float = 0.0
+    highest: float = 1.0
+    choices: tuple[str, ...] = ()
+    longest: int = NAME_LIMIT
+
+
+def _setting(default: Value, setting: Setting) -> Value:
+    return field(default=default, metadata={"setting": setting})
 
 
 @dataclass(frozen=True, slots=True)
 class DiffusionSettings:
     """What the engine "uvmap-id" is told; the projection engine looks at none of it.
 
-    The defaults are the paper's (section 4.1), but for the negative prompt.
-
-    Attributes:
-        weights: Which installed weights, by their id; "" is the best that are installed.
-        preset: One of `PRESETS`: "exact" does every step in full, the others say in the manifest what they skip.
-        steps: Denoising steps.
-        scheduler: A scheduler of diffusers by its short name, e.g. "ddim", "dpm++", "euler".
-        guidance: Classifier-free guidance scale; 1 is none.
-        guidance_start: Where guidance sets in, as a fraction of the steps.
-        guidance_stop: Where guidance ends, as a fraction of the steps.
-        identity_strength: Weight of the face's identity beside the text, 0 to 2; 1 is the paper's.
-        negative_prompt: What is not wanted.
-        template: How the text is put together; knows {prompt}, {ethnicity}, {gender}, {age} and {subject}.
-        anchor: How firmly the projected photo holds the face, 0 to 1; 0 is the paper's pipeline.
-        upscaler: What enlarges the decoded 512 x 512: "lanczos", or the id of an upscaler's weights.
+    The defaults are the paper's (section 4.1), but for the negative prompt. `SETTINGS` says what each field is.
     """
 
-    weights: str = ""
-    preset: str = "exact"
-    steps: int = 50
-    scheduler: str = "ddim"
-    guidance: float = 7.5
-    guidance_start: float = 0.0
-    guidance_stop: float = 1.0
-    identity_strength: float = 1.0
-    negative_prompt: str = DEFAULT_NEGATIVE_PROMPT
-    template: str = DEFAULT_TEMPLATE
-    anchor: float = 0.0
-    upscaler: str = "lanczos"
+    weights: str = _setting("", Setting("Weights", "Which installed weights, by their id; empty takes the best"))
+    preset: str = _setting(
+        "exact",
+        Setting("Preset", "Does every step in full, or says in the manifest what it skips", choices=PRESETS),
+    )
+    steps: int = _setting(50, Setting("Steps", "Denoising steps", lowest=1, highest=STEPS_LIMIT))
+    scheduler: str = _setting("ddim", Setting("Scheduler", "A scheduler of diffusers by its short name, such as ddim"))
+    guidance: float = _setting(
+        7.5, Setting("Guidance", "How firmly the text is followed; 1 is no guidance", lowest=1, highest=GUIDANCE_LIMIT)
+    )
+    guidance_start: float = _setting(
+        0.0, Setting("Guidance Start", "Where guidance sets in, as a fraction of the steps")
+    )
+    guidance_stop: float = _setting(1.0, Setting("Guidance Stop", "Where guidance ends, as a fraction of the steps"))
+    identity_strength: float = _setting(
+        1.0,
+        Setting(
+            "Identity Strength",
+            "Weight of the face's identity beside the text; 1 is the paper's",
+            highest=IDENTITY_STRENGTH_LIMIT,
+        ),
+    )
+    negative_prompt: str = _setting(
+        DEFAULT_NEGATIVE_PROMPT, Setting("Negative Prompt", "What is not wanted", longest=PROMPT_LIMIT)
+    )
+    template: str = _setting(
+        DEFAULT_TEMPLATE,
+        Setting(
+            "Template",
+            "How the text is put together; knows {prompt}, {ethnicity}, {gender}, {age} and {subject}",
+            longest=PROMPT_LIMIT,
+        ),
+    )
+    anchor: float = _setting(
+        0.0, Setting("Anchor", "How firmly the projected photo holds the face; 0 is the paper's pipeline")
+    )
+    upscaler: str = _setting(
+        "lanczos", Setting("Upscaler", "What enlarges the 512 px texture: lanczos, or the id of an upscaler's weights")
+    )
 
     def validate(self) -> None:
         """Raise `UVMapError` with the code of the first field that can't be accepted."""
-        for name, limit in (("weights", NAME_LIMIT), ("scheduler", NAME_LIMIT), ("upscaler", NAME_LIMIT)):
-            _validate_text(name, getattr(self, name), limit, ErrorCode.SETTING_OUT_OF_RANGE)
-        for name in ("negative_prompt", "template"):
-            _validate_text(name.replace("_", " "), getattr(self, name), PROMPT_LIMIT, ErrorCode.PROMPT_TOO_LONG)
-        if self.preset not in PRESETS:
-            raise _out_of_range("preset", self.preset, f"Choose one of {', '.join(PRESETS)}.")
-        if not 1 <= self.steps <= STEPS_LIMIT:
-            raise _out_of_range("number of steps", self.steps, f"Choose 1 to {STEPS_LIMIT}.")
-        for name, lowest, highest in (
-            ("guidance", 1.0, GUIDANCE_LIMIT),
-            ("guidance_start", 0.0, 1.0),
-            ("guidance_stop", 0.0, 1.0),
-            ("identity_strength", 0.0, IDENTITY_STRENGTH_LIMIT),
-            ("anchor", 0.0, 1.0),
-        ):
-            value = getattr(self, name)
-            if not (math.isfinite(value) and lowest <= value <= highest):
-                raise _out_of_range(name.replace("_", " "), value, f"Choose {lowest:g} to {highest:g}.")
+        for name, setting in SETTINGS.items():
+            _validate_setting(setting, getattr(self, name))
+
+
+SETTINGS: Mapping[str, Setting] = {item.name: item.metadata["setting"] for item in fields(DiffusionSettings)}
+
+
+def _validate_setting(setting: Setting, value: str | float) -> None:
+    name = setting.title.lower()
+    if isinstance(value, str):
+        if setting.choices and value not in setting.choices:
+            raise _out_of_range(name, value, f"Choose one of {', '.join(setting.choices)}.")
+        is_name = setting.longest == NAME_LIMIT
+        too_long = ErrorCode.SETTING_OUT_OF_RANGE if is_name else ErrorCode.PROMPT_TOO_LONG
+        _validate_text(name, value, setting.longest, too_long)
+    elif not setting.lowest <= value <= setting.highest:
+        raise _out_of_range(name, value, f"Choose {setting.lowest:g} to {setting.highest:g}.")
 
 
 def _out_of_range(name: str, value: object, hint: str) -> UVMapError:
-    return UVMapError(ErrorCode.SETTING_OUT_OF_RANGE, f"The {name} can't be {value}.", hint)
+    return UVMapError(ErrorCode.SETTING_OUT_OF_RANGE, f"The {name} can't be {str(value)[:40]}.", hint)
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,9 +195,9 @@ class TextureRequest:
                 f"A relight of {self.relight} is out of range.",
                 "Choose a number from 0 (keep the photo's light) to 1 (take it out).",
             )
-        for name in self.extra_maps:
-            if name not in EXTRA_MAPS:
-                raise _out_of_range("extra map", name, f"Choose of {', '.join(EXTRA_MAPS)}.")
+        for number, name in enumerate(self.extra_maps):
+            if name not in EXTRA_MAPS or name in self.extra_maps[:number]:
+                raise _out_of_range("extra map", name, f"Choose of {', '.join(EXTRA_MAPS)}, each once.")
         if self.normal_convention not in NORMAL_CONVENTIONS:
             raise _out_of_range(
                 "normal convention", self.normal_convention, f"Choose one of {', '.join(NORMAL_CONVENTIONS)}."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from .disk import disk_error, remove, sync_folder, write_synced
@@ -21,22 +22,24 @@ class StagedPhotos:
         except OSError as error:
             raise disk_error(error, folder) from error
 
-    def add(self, job: str, photo: bytes) -> None:
-        """Keep a photo until its job ends. Raises `UVMapError`."""
-        path = self.path(job)
+    def add(self, job: str, photos: Sequence[bytes]) -> None:
+        """Keep a job's photos until it ends. Raises `UVMapError`."""
+        folder = self._folder / job
         try:
-            write_synced(path, photo, 0o600)
+            folder.mkdir(mode=0o700)
+            for number, photo in enumerate(photos):
+                write_synced(folder / str(number), photo, 0o600)
         except OSError as error:
-            remove(path)
+            remove(folder)
             raise disk_error(error, self._folder) from error
 
-    def path(self, job: str) -> Path:
-        """Where a job's photo lies."""
-        return self._folder / job
+    def paths(self, job: str, count: int) -> tuple[Path, ...]:
+        """Where a job's photos lie, in the order in which they were added."""
+        return tuple(self._folder / job / str(number) for number in range(count))
 
     def discard(self, job: str) -> None:
         """The job has ended."""
-        remove(self.path(job))
+        remove(self._folder / job)
 
 
 class Results:

@@ -18,6 +18,7 @@ from uvmap_id.link.messages import (
     Hello,
     Ping,
     Pong,
+    Preview,
     Progress,
     Refused,
     Shutdown,
@@ -27,7 +28,7 @@ from uvmap_id.link.messages import (
     decode,
     is_job_id,
 )
-from uvmap_id.link.photo import check_photo, photo_hash
+from uvmap_id.link.photo import check_named, split_photos
 
 from .jobs import Job, JobState, JobTable, request_digest
 from .results import Results, StagedPhotos
@@ -90,6 +91,8 @@ class Service:
             case Progress():
                 self._jobs.progress(job, word)
                 self._router.send(job.owner, word)
+            case Preview():
+                self._router.send(job.owner, word)
             case Finished():
                 self._finish(job, word)
             case Failed():
@@ -116,7 +119,8 @@ class Service:
     def _run(self, job: Job) -> None:
         try:
             folder = self._results.begin(job.id)
-            self._supervisor.run(Run(job.id, job.request, str(self._photos.path(job.id)), str(folder)))
+            photos = self._photos.paths(job.id, 1 + len(job.request.more_faces))
+            self._supervisor.run(Run(job.id, job.request, tuple(map(str, photos)), str(folder)))
         except UVMapError as error:
             self._end(job, _failed(job, error.failure))
 
@@ -147,7 +151,7 @@ class Service:
                 self.shutdown_asked = True
                 return None
 
-    def _submit(self, client: bytes, message: Submit, photo: bytes) -> Answer:
+    def _submit(self, client: bytes, message: Submit, blob: bytes) -> Answer:
         if not is_job_id(message.job):
             raise LinkError("The job's id is not 32 hex digits.")
         message.request.validate()
@@ -159,10 +163,9 @@ class Service:
                 )
             known.owner = client
             return known.event
-        check_photo(photo)
-        if photo_hash(photo) != message.request.face_sha256:
-            raise LinkError("The photo is not the one that the request names.")
-        self._photos.add(message.job, photo)
+        photos = split_photos(blob, message.sizes)
+        check_named(message.request, photos)
+        self._photos.add(message.job, photos)
         return self._jobs.add(message.job, message.request, client).event
 
     def _known(self, job_id: str, client: bytes) -> Job:

@@ -6,6 +6,7 @@ import logging
 
 import zmq
 
+from uvmap_id.link.errors import LinkError
 from uvmap_id.link.messages import Answer, encode
 from uvmap_id.link.options import set_common_options
 
@@ -42,6 +43,9 @@ class Router:
         """Send without waiting. What can't be sent is dropped: clients ask again."""
         try:
             self.socket.send_multipart([client, *encode(answer)], zmq.NOBLOCK)
+        except LinkError as error:
+            # The worker's words are shorter than this, unless it is broken.
+            _log.error("dropped %s: %s", type(answer).__name__, error.failure.message)
         except zmq.Again:
             _log.info("dropped %s: the client doesn't read", type(answer).__name__)
         except zmq.ZMQError as error:

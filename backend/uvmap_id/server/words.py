@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from uvmap_id.link.errors import LinkError
-from uvmap_id.link.messages import Cancelled, Failed, Progress, build
+from uvmap_id.link.messages import Cancelled, Failed, Preview, Progress, build
 from uvmap_id.link.request import TextureRequest
 
 LINE_LIMIT = 256 * 1024
@@ -20,11 +20,11 @@ LINE_LIMIT = 256 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """Do a job: read `photo`, write the texture set into the existing `folder`."""
+    """Do a job: read `photos` in this order, write the texture set into the existing `folder`."""
 
     job: str
     request: TextureRequest
-    photo: str
+    photos: tuple[str, ...]
     folder: str
 
 
@@ -44,7 +44,7 @@ class Finished:
 
 
 ServerWord = Run | Stop
-WorkerWord = Progress | Finished | Failed | Cancelled
+WorkerWord = Progress | Preview | Finished | Failed | Cancelled
 
 _TYPES: dict[str, type] = {cls.__name__.lower(): cls for cls in typing.get_args(ServerWord | WorkerWord)}
 

@@ -1,4 +1,4 @@
-"""What the engine paints on: colour, relief and roughness of the whole atlas.
+"""What the engine paints on: colour, relief, roughness and bare skin of the whole atlas.
 
 Everything that is as large as the canvas is worked on in strips of rows that fit a processor's cache, on all cores.
 """
@@ -50,6 +50,7 @@ class Canvas:
         colour: (S, S, 3) float32 linear.
         relief: (S, S) float32, height above the skin in millimetres.
         roughness: (S, S) float32, 0..1.
+        skin: (S, S) float32, 0..1, how much of the skin shows.
         random: The request's own source of chance.
         guide: The body at a small, fixed size, for everything that is smooth.
     """
@@ -59,6 +60,7 @@ class Canvas:
     colour: Floats
     relief: Floats
     roughness: Floats
+    skin: Floats
     random: np.random.Generator
     guide: Guide = field(repr=False)
 
@@ -72,6 +74,7 @@ class Canvas:
             np.zeros((*square, 3), np.float32),
             np.zeros(square, np.float32),
             np.full(square, 0.5, np.float32),
+            np.zeros(square, np.float32),
             np.random.default_rng(seed),
             Guide.of(atlas),
         )
@@ -89,6 +92,7 @@ class Canvas:
             colour=self.colour[region],
             relief=self.relief[region],
             roughness=self.roughness[region],
+            skin=self.skin[region],
         )
 
     def paint(
@@ -97,6 +101,7 @@ class Canvas:
         colour: Floats,
         roughness: Floats | float,
         relief: Floats | float = 0.0,
+        skin: Floats | float = 0.0,
     ) -> None:
         """Lay a layer over what is there; `cover` (S, S) is 0 where it is absent and 1 where it hides all."""
 
@@ -106,7 +111,7 @@ class Canvas:
                 return
             shade = colour[rows] if colour.ndim == 3 else colour
             self.colour[rows] += share[..., None] * (shade - self.colour[rows])
-            for map_, value in ((self.roughness, roughness), (self.relief, relief)):
+            for map_, value in ((self.roughness, roughness), (self.relief, relief), (self.skin, skin)):
                 wanted = value[rows] if isinstance(value, np.ndarray) else np.float32(value)
                 map_[rows] += share * (wanted - map_[rows])
 
@@ -173,10 +178,19 @@ class Canvas:
 
     def roughness_map(self) -> NDArray[np.uint8]:
         """(S, S) uint8, 255 is fully rough."""
-        image = np.empty(self.roughness.shape, np.uint8)
+        return _as_bytes(self.roughness)
 
-        def encode(rows: slice) -> None:
-            image[rows] = np.round(np.clip(self.roughness[rows], 0, 1) * 255)
+    def skin_map(self) -> NDArray[np.uint8]:
+        """(S, S) uint8, 255 where nothing covers the skin."""
+        return _as_bytes(self.skin)
 
-        in_parallel(encode, strips(self.size, self.size))
-        return image
+
+def _as_bytes(layer: Floats) -> NDArray[np.uint8]:
+    """(S, S) uint8 of a layer of 0..1."""
+    image = np.empty(layer.shape, np.uint8)
+
+    def encode(rows: slice) -> None:
+        image[rows] = np.round(np.clip(layer[rows], 0, 1) * 255)
+
+    in_parallel(encode, strips(*layer.shape))
+    return image

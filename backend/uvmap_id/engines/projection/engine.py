@@ -100,6 +100,7 @@ def _texture_set(canvas: Canvas, warnings: tuple[str, ...], details: dict[str, o
         base_color=pad(canvas.base_color(), used),
         normal=pad(canvas.normal(), used),
         roughness=pad(canvas.roughness_map(), used),
+        subsurface=pad(canvas.skin_map(), used),
         warnings=warnings,
         details=details,
     )

@@ -42,6 +42,7 @@ def paint_skin(canvas: Canvas, tone: Floats) -> None:
         mottled = 1 + 0.014 * tile.repeated(fine) - 0.010 * np.maximum(-pore, 0)
         canvas.colour[place] = tile.enlarged(base) * mottled[..., None]
         canvas.roughness[place] = _ROUGHNESS + 0.012 * pore
+        canvas.skin[place] = 1
         # Pores are of one size all over the body, which large texels blur.
         depth = _PORE * min(1.0, _PORE_WIDTH / tile.texel)
         canvas.relief[place] = depth * tile.enlarged(thick) * pore - 0.8 * tile.enlarged(marks.crease)
@@ -69,4 +70,4 @@ def paint_face(canvas: Canvas, face: WarpedFace, tone: Floats, hair: Floats | No
     fine = luminance - blur(luminance, canvas.size / 340)
     skin = 1 - face.features
     roughness = _MOIST_ROUGHNESS + (_ROUGHNESS - _MOIST_ROUGHNESS) * skin
-    part.paint(face.cover * kept, face.colour, roughness, 0.6 * fine * skin)
+    part.paint(face.cover * kept, face.colour, roughness, 0.6 * fine * skin, skin)

@@ -124,6 +124,7 @@ def _lay(cloth: Cloth) -> None:
         return
     canvas.colour[place] += cover[..., None] * (cloth.colour - canvas.colour[place])
     canvas.roughness[place] += cover * (cloth.roughness - canvas.roughness[place])
+    canvas.skin[place] *= 1 - cover
     # The body under cloth keeps a little of what it wears below.
     beneath = canvas.relief[place]
     canvas.relief[place] += cover * (_THICKNESS + cloth.relief - 0.9 * beneath)
