@@ -26,7 +26,8 @@ GUIDANCE_LIMIT = 30.0
 IDENTITY_STRENGTH_LIMIT = 2.0
 # The released UVMap-ID script's; the paper names none.
 DEFAULT_NEGATIVE_PROMPT = "monochrome, lowres, bad anatomy, worst quality, low quality, blurry"
-DEFAULT_TEMPLATE = "a sks texturemap of {ethnicity} {gender} {prompt}"
+# The paper's, with a place for the age that is empty unless the subject names one.
+DEFAULT_TEMPLATE = "a sks texturemap of {age} {ethnicity} {gender} {prompt}"
 
 Value = TypeVar("Value")
 
