@@ -12,8 +12,17 @@ import bpy
 from . import body, runtime, stage
 from .errors import attempt
 from .link.errors import Failure
-from .link.photo import photo_hash, read_photo
-from .link.request import DEFAULT_RELIGHT, ENGINES, SIZES, TextureRequest
+from .link.photo import read_photos, with_photos
+from .link.request import (
+    DEFAULT_RELIGHT,
+    ENGINES,
+    EXTRA_MAPS,
+    NORMAL_CONVENTIONS,
+    SETTINGS,
+    SIZES,
+    DiffusionSettings,
+    TextureRequest,
+)
 from .session import Job
 
 COMMAND = "uvmap_id"
@@ -40,7 +49,14 @@ def render_character(arguments: list[str], program: str) -> int:
 
 
 def _add_render_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--face", type=Path, required=True, metavar="FILE", help="photo of a face, PNG or JPEG")
+    parser.add_argument(
+        "--face",
+        type=Path,
+        required=True,
+        action="append",
+        metavar="FILE",
+        help="photo of a face, PNG or JPEG; more of the same person, or .npy embeddings, for the identity",
+    )
     parser.add_argument("--prompt", required=True, metavar="TEXT", help="what the person wears")
     parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="the PNG file to write")
     parser.add_argument("--subject", default="", metavar="TEXT", help='the person in words, e.g. "asian woman"')
@@ -54,9 +70,24 @@ def _add_render_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--size", type=int, default=1024, metavar="N", help=f"side of the maps: {_listed(SIZES)}")
     parser.add_argument("--engine", default="auto", metavar="NAME", help=_listed(ENGINES))
+    parser.add_argument("--extra-map", action="append", default=[], metavar="NAME", help=_listed(EXTRA_MAPS))
+    parser.add_argument("--normal-convention", default="opengl", metavar="NAME", help=_listed(NORMAL_CONVENTIONS))
     parser.add_argument("--body", type=Path, metavar="OBJ", help="a body with SMPL's UVs instead of the mannequin")
     parser.add_argument("--view", type=stage.View, choices=list(stage.View), default=stage.View.FRONT)
     parser.add_argument("--samples", type=int, default=32, metavar="N", help="of Cycles, a pixel")
+    _add_engine_options(parser.add_argument_group('engine "uvmap-id"'))
+
+
+def _add_engine_options(group: Any) -> None:
+    for name, setting in SETTINGS.items():
+        default = getattr(DiffusionSettings(), name)
+        group.add_argument(
+            f"--{name.replace('_', '-')}",
+            type=type(default),
+            default=default,
+            metavar="TEXT" if isinstance(default, str) else "N",
+            help=f"{setting.description[0].lower()}{setting.description[1:]} ({default or 'empty'})",
+        )
 
 
 def _listed(choices: tuple[Any, ...]) -> str:
@@ -77,22 +108,26 @@ def _run(parser: argparse.ArgumentParser, arguments: list[str]) -> int:
 
 
 def _render(options: argparse.Namespace) -> Path:
-    photo = read_photo(options.face)
+    photos = read_photos(options.face)
     request = TextureRequest(
-        face_sha256=photo_hash(photo),
+        face_sha256="",
         prompt=options.prompt,
         subject=options.subject,
         engine=options.engine,
         size=options.size,
         seed=options.seed,
         relight=options.relight,
+        extra_maps=tuple(options.extra_map),
+        normal_convention=options.normal_convention,
+        diffusion=DiffusionSettings(**{name: getattr(options, name) for name in SETTINGS}),
     )
+    request = with_photos(request, photos)
     request.validate()
     stage.check_output(options.out)
     scene = bpy.context.scene
     wearer = body.add_mannequin(scene) if options.body is None else body.import_obj(options.body)
     session = runtime.session()
-    job = session.submit(request, photo, scene.session_uid, wearer.session_uid)
+    job = session.submit(request, photos, scene.session_uid, wearer.session_uid)
     session.wait(job, _Progress())
     return stage.render(wearer, options.out, stage.Shot(options.view, *_SIZE_OF_VIEW[options.view], options.samples))
 

@@ -18,6 +18,11 @@ _MARK = "uvmap_id"
 _OUTPUT, _SHADER, _NORMAL_MAP = "UVMap-ID Output", "UVMap-ID Principled BSDF", "UVMap-ID Normal Map"
 _BASE_COLOR, _NORMAL, _ROUGHNESS = "UVMap-ID Base Color", "UVMap-ID Normal", "UVMap-ID Roughness"
 _NODES = (_OUTPUT, _SHADER, _NORMAL_MAP, _BASE_COLOR, _NORMAL, _ROUGHNESS)
+# Only where a texture set asks for them.
+_SUBSURFACE, _GREEN_UP = "UVMap-ID Subsurface", "UVMap-ID Green Up"
+# How far red, green and blue light gets in skin: 3.67, 1.37 and 0.68 mm, the mean free paths that Jensen and others
+# measured ("A Practical Model for Subsurface Light Transport", 2001). Metres.
+_SCATTER_SCALE, _SCATTER_RADIUS = 0.00367, (1.0, 0.373, 0.185)
 
 Node = TypeVar("Node", bound=bpy.types.Node)
 
@@ -44,6 +49,8 @@ def assign(body: bpy.types.Object, maps: TextureMaps) -> bpy.types.Material:
     _show(nodes[_BASE_COLOR], maps.base_color, "sRGB")
     _show(nodes[_NORMAL], maps.normal, "Non-Color")
     _show(nodes[_ROUGHNESS], maps.roughness, "Non-Color")
+    _turn_green_up(material.node_tree, needed=maps.green_is_down)
+    _scatter(material.node_tree, maps.subsurface)
     return material
 
 
@@ -80,6 +87,40 @@ def _build(tree: bpy.types.NodeTree) -> None:
         tree.links.new(source, target)
 
 
+def _turn_green_up(tree: bpy.types.NodeTree, *, needed: bool) -> None:
+    """Blender reads OpenGL's normals; those of DirectX have their green turned over on the way: g becomes 1 - g."""
+    nodes = tree.nodes
+    if needed == (_GREEN_UP in nodes):
+        return
+    source, target = nodes[_NORMAL].outputs["Color"], nodes[_NORMAL_MAP].inputs["Color"]
+    if not needed:
+        nodes.remove(nodes[_GREEN_UP])
+        tree.links.new(source, target)
+        return
+    turn = _node(tree, bpy.types.ShaderNodeVectorMath, _GREEN_UP, (-420, -550))
+    turn.operation = "MULTIPLY_ADD"
+    turn.inputs[1].default_value, turn.inputs[2].default_value = (1.0, -1.0, 1.0), (0.0, 1.0, 0.0)
+    tree.links.new(source, turn.inputs[0])
+    tree.links.new(turn.outputs["Vector"], target)
+
+
+def _scatter(tree: bpy.types.NodeTree, mask: Path | None) -> None:
+    """Let light into the skin where the mask says so."""
+    nodes, shader = tree.nodes, tree.nodes[_SHADER]
+    if mask is None:
+        if _SUBSURFACE in nodes:
+            image = nodes[_SUBSURFACE].image
+            nodes.remove(nodes[_SUBSURFACE])
+            _forget(image)
+        return
+    if _SUBSURFACE not in nodes:
+        texture = _node(tree, bpy.types.ShaderNodeTexImage, _SUBSURFACE, (-600, -700))
+        tree.links.new(texture.outputs["Color"], shader.inputs["Subsurface Weight"])
+        shader.inputs["Subsurface Scale"].default_value = _SCATTER_SCALE
+        shader.inputs["Subsurface Radius"].default_value = _SCATTER_RADIUS
+    _show(nodes[_SUBSURFACE], mask, "Non-Color")
+
+
 def _node(tree: bpy.types.NodeTree, kind: type[Node], name: str, place: tuple[float, float]) -> Node:
     node = tree.nodes.new(kind.__name__)
     node.name = node.label = name
@@ -96,5 +137,11 @@ def _show(node: bpy.types.ShaderNodeTexImage, path: Path, color_space: str) -> N
     if bpy.data.filepath and path.is_relative_to(Path(bpy.data.filepath).parent):
         image.filepath = bpy.path.relpath(str(path))
     node.image = image
-    if before is not None and before != image and before.users == 0:
-        bpy.data.images.remove(before)
+    if before != image:
+        _forget(before)
+
+
+def _forget(image: bpy.types.Image | None) -> None:
+    """Remove an image that nothing shows any more."""
+    if image is not None and image.users == 0:
+        bpy.data.images.remove(image)

@@ -3,13 +3,24 @@
 # pyright: reportInvalidTypeForm=false
 # Blender reads its properties from annotations that are calls.
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any, TypeVar
 
 import bpy
 
 from . import runtime
-from .link.request import DEFAULT_RELIGHT, ENGINES, SEED_LIMIT, SIZES
+from .link.request import (
+    DEFAULT_RELIGHT,
+    ENGINES,
+    EXTRA_MAPS,
+    NORMAL_CONVENTIONS,
+    SEED_LIMIT,
+    SETTINGS,
+    SIZES,
+    DiffusionSettings,
+    Setting,
+)
 from .session import Job
 
 Value = TypeVar("Value")
@@ -20,6 +31,14 @@ _ENGINE_NAMES = {
     "auto": ("Automatic", "The best engine that can run here"),
     "projection": ("Projection", "Projects the photo; needs no weights, takes seconds"),
     "uvmap-id": ("UVMap-ID", "The diffusion model; needs weights"),
+}
+_MAP_NAMES = {
+    "orm": ("ORM", "Occlusion, roughness and metallic in one map, as glTF packs them"),
+    "subsurface": ("Subsurface", "Where light enters the skin; the material uses it"),
+}
+_CONVENTION_NAMES = {
+    "opengl": ("OpenGL", "Green is up, as in Blender"),
+    "directx": ("DirectX", "Green is down; Blender's material turns it over"),
 }
 
 
@@ -35,6 +54,37 @@ def _reader(read: Callable[[Job], Value], otherwise: Value) -> Callable[[Any], V
 
 def _is_mesh(_settings: "CharacterSettings", target: bpy.types.Object) -> bool:
     return target.type == "MESH"
+
+
+def _property(name: str, setting: Setting) -> Any:
+    """Blender's property for one of the diffusion engine's settings."""
+    default = getattr(DiffusionSettings(), name)
+    shown = {"name": setting.title, "description": setting.description, "default": default}
+    if setting.choices:
+        items = [(choice, choice.capitalize(), setting.description) for choice in setting.choices]
+        return bpy.props.EnumProperty(items=items, **shown)
+    if isinstance(default, int):
+        return bpy.props.IntProperty(min=int(setting.lowest), max=int(setting.highest), **shown)
+    if isinstance(default, float):
+        subtype = "FACTOR" if setting.highest == 1 else "NONE"
+        return bpy.props.FloatProperty(min=setting.lowest, max=setting.highest, subtype=subtype, **shown)
+    return bpy.props.StringProperty(**shown)
+
+
+class DiffusionProperties(bpy.types.PropertyGroup):
+    """What the engine "uvmap-id" is told: `scene.uvmap_id.diffusion`. Its properties are those of `SETTINGS`."""
+
+    __annotations__ = {name: _property(name, setting) for name, setting in SETTINGS.items()}
+
+
+class FaceFile(bpy.types.PropertyGroup):
+    """One further file that shows who the character is."""
+
+    path: bpy.props.StringProperty(
+        name="File",
+        description="Another photo of the same person, or a .npy file with an embedding",
+        subtype="FILE_PATH",
+    )
 
 
 class CharacterSettings(bpy.types.PropertyGroup):
@@ -82,6 +132,26 @@ class CharacterSettings(bpy.types.PropertyGroup):
         items=[(engine, *_ENGINE_NAMES[engine]) for engine in ENGINES],
         default="auto",
     )
+    extra_maps: bpy.props.EnumProperty(
+        name="Extra Maps",
+        description="Maps beyond base colour, normal and roughness",
+        items=[(name, *_MAP_NAMES[name]) for name in EXTRA_MAPS],
+        options={"ENUM_FLAG"},
+    )
+    normal_convention: bpy.props.EnumProperty(
+        name="Normals",
+        description="How the normal map is stored, for programs that want DirectX's",
+        items=[(name, *_CONVENTION_NAMES[name]) for name in NORMAL_CONVENTIONS],
+        default="opengl",
+    )
+    more_faces: bpy.props.CollectionProperty(
+        name="Further Photos",
+        description="More files of the same person, for the engine UVMap-ID",
+        type=FaceFile,
+    )
+    diffusion: bpy.props.PointerProperty(
+        name="Diffusion", description="For the engine UVMap-ID", type=DiffusionProperties
+    )
     state: bpy.props.StringProperty(
         name="State",
         description="Where the newest job is: starting, queued, running, done, failed, cancelled, or empty",
@@ -107,9 +177,23 @@ class CharacterSettings(bpy.types.PropertyGroup):
     )
 
 
+_CLASSES = (DiffusionProperties, FaceFile, CharacterSettings)
+
+
 def settings_of(scene: bpy.types.Scene) -> CharacterSettings:
     """What the user set for a scene's character: `scene.uvmap_id`, which only Blender knows to be there."""
     return getattr(scene, _NAME)
+
+
+def diffusion_of(settings: CharacterSettings) -> DiffusionSettings:
+    """The diffusion engine's settings, as a request holds them."""
+    chosen = {item.name: getattr(settings.diffusion, item.name) for item in dataclasses.fields(DiffusionSettings)}
+    return DiffusionSettings(**{name: rounded(value) for name, value in chosen.items()})
+
+
+def rounded(value: Value) -> Value:
+    """Blender keeps 32 bits of a number; a request is to say what the user sees."""
+    return round(value, 4) if isinstance(value, float) else value  # pyright: ignore[reportReturnType]
 
 
 def newest_job(scene: bpy.types.Scene) -> Job | None:
@@ -119,11 +203,13 @@ def newest_job(scene: bpy.types.Scene) -> Job | None:
 
 def register() -> None:
     """Give every scene its settings."""
-    bpy.utils.register_class(CharacterSettings)
+    for cls in _CLASSES:
+        bpy.utils.register_class(cls)
     setattr(bpy.types.Scene, _NAME, bpy.props.PointerProperty(type=CharacterSettings))
 
 
 def unregister() -> None:
     """Take the settings back."""
     delattr(bpy.types.Scene, _NAME)
-    bpy.utils.unregister_class(CharacterSettings)
+    for cls in reversed(_CLASSES):
+        bpy.utils.unregister_class(cls)

@@ -10,19 +10,28 @@ from pathlib import Path
 import bpy
 
 from .link.errors import ErrorCode, UVMapError
-from .link.request import MAPS
+from .link.texture_set import files_of, map_file, read_manifest
 
-_FILES = (*(f"{name}.png" for name in MAPS), "manifest.json")
 _SHORT = 12
 
 
 @dataclass(frozen=True, slots=True)
 class TextureMaps:
-    """The files of one texture set."""
+    """The files of one texture set.
+
+    Attributes:
+        base_color: sRGB.
+        normal: Tangent space.
+        roughness: Linear.
+        subsurface: Linear, where there is such a map.
+        green_is_down: The normal map follows DirectX's convention instead of OpenGL's, which is Blender's.
+    """
 
     base_color: Path
     normal: Path
     roughness: Path
+    subsurface: Path | None = None
+    green_is_down: bool = False
 
 
 def place_of(job: str) -> Path:
@@ -52,7 +61,7 @@ def keep(folder: Path, place: Path) -> Path:
         with tempfile.TemporaryDirectory(prefix=".part-", dir=place.parent) as part:
             copied = Path(part, "set")
             copied.mkdir()
-            for name in _FILES:
+            for name in files_of(read_manifest(folder)):
                 shutil.copyfile(folder / name, copied / name)
             copied.rename(place)
     except OSError as error:
@@ -65,17 +74,26 @@ def keep(folder: Path, place: Path) -> Path:
 
 
 def maps_in(folder: Path) -> TextureMaps:
-    """The maps of the texture set in a folder.
+    """The maps of the texture set in a folder, as its manifest tells of them.
 
     Raises:
-        UVMapError: `image_unreadable`: a map is missing.
+        UVMapError: `settings_unreadable`: its manifest is none. `image_unreadable`: a file is missing.
     """
-    maps = TextureMaps(*(folder / f"{name}.png" for name in MAPS))
-    for path in (maps.base_color, maps.normal, maps.roughness):
+    try:
+        maps = read_manifest(folder)["maps"]
+    except OSError as error:
+        raise _missing(folder / "manifest.json") from error
+    files = {
+        name: folder / map_file(name) for name in ("base_color", "normal", "roughness", "subsurface") if name in maps
+    }
+    for path in files.values():
         if not path.is_file():
-            raise UVMapError(
-                ErrorCode.IMAGE_UNREADABLE,
-                f"The map {path} is missing.",
-                "Choose the folder of a complete texture set.",
-            )
-    return maps
+            raise _missing(path)
+    normal = maps["normal"]
+    return TextureMaps(**files, green_is_down=isinstance(normal, dict) and normal.get("convention") == "directx")
+
+
+def _missing(path: Path) -> UVMapError:
+    return UVMapError(
+        ErrorCode.IMAGE_UNREADABLE, f"The file {path} is missing.", "Choose the folder of a complete texture set."
+    )

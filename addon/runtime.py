@@ -6,7 +6,7 @@ from pathlib import Path
 
 import bpy
 
-from . import body, material, preferences, results
+from . import body, material, preferences, results, thumbnails
 from .errors import attempt
 from .link.errors import Failure
 from .link.launcher import Launch
@@ -72,6 +72,8 @@ def _on_timer() -> float | None:
     if isinstance(delay, Failure):
         _session.fail_all(delay)
         delay = None
+    # A picture that can't be shown is no reason for a job to fail.
+    attempt(lambda: thumbnails.update(session().running))
     _redraw()
     return delay
 

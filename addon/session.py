@@ -17,8 +17,8 @@ from .errors import attempt
 from .link.client import Client, error_of
 from .link.connection import Connection
 from .link.errors import ErrorCode, Failure, UVMapError
-from .link.messages import Accepted, Answer, Cancelled, Done, Failed, Progress, Refused
-from .link.photo import check_photo
+from .link.messages import Accepted, Answer, Cancelled, Done, Failed, Preview, Progress, Refused
+from .link.photo import check_named
 from .link.request import TextureRequest
 
 BUSY_S = 0.1
@@ -48,6 +48,7 @@ class Job:
         state: Where it is.
         stage: What the engine does at the moment, for a person.
         fraction: How far it is, 0 to 1.
+        preview: What the texture looks like so far, a PNG's content; empty while there is none.
         failure: Why it failed.
         folder: Where its maps lie when it is done.
         warnings: What the user should know of a finished texture, such as what its prompt said in vain.
@@ -62,6 +63,7 @@ class Job:
     state: JobState = JobState.STARTING
     stage: str = "Starting the backend"
     fraction: float = 0.0
+    preview: bytes = b""
     failure: Failure | None = None
     folder: Path | None = None
     warnings: tuple[str, ...] = ()
@@ -110,7 +112,7 @@ class Session:
         self._clock = clock
         self._launching: Launching | None = None
         self._client: Client | None = None
-        self._waiting: list[tuple[Job, bytes]] = []
+        self._waiting: list[tuple[Job, tuple[bytes, ...]]] = []
         self._sent: dict[str, Job] = {}
         self._newest: dict[int, Job] = {}
 
@@ -119,26 +121,31 @@ class Session:
         """True while a job has not ended."""
         return bool(self._waiting or self._sent)
 
+    @property
+    def running(self) -> list[Job]:
+        """The jobs that the backend has and that have not ended."""
+        return list(self._sent.values())
+
     def newest(self, owner: int) -> Job | None:
         """The job that a scene submitted last."""
         return self._newest.get(owner)
 
-    def submit(self, request: TextureRequest, photo: bytes, owner: int, body: int) -> Job:
+    def submit(self, request: TextureRequest, photos: tuple[bytes, ...], owner: int, body: int) -> Job:
         """Take a job and return at once; it is sent by a later `tick`.
 
         Args:
             request: What to make.
-            photo: The content of the face image's file.
+            photos: The contents of the files that the request names.
             owner: The `session_uid` of the scene that asks.
             body: The `session_uid` of the object that gets the material.
 
         Raises:
-            UVMapError: The request or the photo can't be accepted.
+            UVMapError: The request or a photo can't be accepted.
         """
         request.validate()
-        check_photo(photo)
+        check_named(request, photos)
         job = Job(request, owner, body, self._clock())
-        self._waiting.append((job, photo))
+        self._waiting.append((job, photos))
         self._newest[owner] = job
         return job
 
@@ -147,7 +154,7 @@ class Session:
         if job.ended:
             return
         if not job.id:
-            self._waiting = [(other, photo) for other, photo in self._waiting if other is not job]
+            self._waiting = [(other, photos) for other, photos in self._waiting if other is not job]
             self._end(job, JobState.CANCELLED)
         elif self._client is not None:
             job.stage = "Cancelling"
@@ -219,8 +226,8 @@ class Session:
 
     def _send_waiting(self, client: Client) -> None:
         while self._waiting:
-            job, photo = self._waiting[0]
-            job.id = client.submit(job.request, photo)
+            job, photos = self._waiting[0]
+            job.id = client.submit(job.request, photos)
             job.state, job.stage = JobState.QUEUED, "Waiting for its turn"
             self._sent[job.id] = job
             del self._waiting[0]
@@ -239,6 +246,8 @@ class Session:
                 job.state = JobState.QUEUED
             case Progress():
                 job.state, job.stage, job.fraction = JobState.RUNNING, answer.stage, answer.fraction
+            case Preview():
+                job.preview = answer.picture
             case Done():
                 self._finish(job, answer)
             case Failed() | Refused():
@@ -255,7 +264,7 @@ class Session:
             self._end(job, JobState.DONE)
 
     def _end(self, job: Job, state: JobState, failure: Failure | None = None) -> None:
-        job.state, job.failure, job.stage = state, failure, ""
+        job.state, job.failure, job.stage, job.preview = state, failure, "", b""
         job.seconds = self._clock() - job.started
         self._sent.pop(job.id, None)
 

@@ -80,7 +80,7 @@ def photo() -> bytes:
 def ask() -> Callable[..., TextureRequest]:
     """Makes a request for `photo`; the prompt tells the scripted engine what to do."""
 
-    def make(prompt: str, **fields: str | int) -> TextureRequest:
+    def make(prompt: str, **fields: object) -> TextureRequest:
         values = {"face_sha256": hashlib.sha256(PHOTO).hexdigest(), "size": 512, **fields}
         return TextureRequest(prompt=prompt, **values)  # pyright: ignore[reportArgumentType]
 
@@ -105,7 +105,7 @@ def run_until_busy(client: Client, photo: bytes, ask: Callable[..., TextureReque
     """Submits a job and returns its id once the engine is at work."""
 
     def run(prompt: str) -> str:
-        job = client.submit(ask(prompt), photo)
+        job = client.submit(ask(prompt), (photo,))
         deadline = time.monotonic() + 20
         while time.monotonic() < deadline:
             if any(isinstance(answer, Progress) and answer.stage == "Working" for answer in client.poll()):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 from dataclasses import dataclass
@@ -9,13 +10,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from PIL import Image
 
 from uvmap_id import __version__
 from uvmap_id.engines.base import Report, TextureSet
 from uvmap_id.link.errors import ErrorCode, UVMapError
 from uvmap_id.link.messages import build
-from uvmap_id.link.request import MAPS, TextureRequest
+from uvmap_id.link.request import EXTRA_MAPS, MAPS, NORMAL_CONVENTIONS, TextureRequest
 from uvmap_id.manifest import NOTICE, SOURCE_TYPE, write_texture_set
 
 REQUEST = TextureRequest("0" * 64, "wearing a white shirt, Jeans für Zoë", "woman", "auto", 512, 7)
@@ -32,7 +34,13 @@ class NamedEngine:
 
 def textures(side: int = 512, **fields: object) -> TextureSet:
     noise = np.random.default_rng(1).integers(0, 256, (side, side, 3), np.uint8)
-    values = {"base_color": noise, "normal": noise[::-1], "roughness": noise[..., 0], **fields}
+    values = {
+        "base_color": noise,
+        "normal": noise[::-1],
+        "roughness": noise[..., 0],
+        "subsurface": noise[..., 1],
+        **fields,
+    }
     return TextureSet(**values)  # pyright: ignore[reportArgumentType]
 
 
@@ -62,6 +70,12 @@ def test_the_manifest_names_everything_that_decides_the_result(tmp_path: Path) -
         "normal": "Non-Color",
         "roughness": "Non-Color",
     }
+    assert {name: entry["channels"] for name, entry in manifest["maps"].items()} == {
+        "base_color": ["red", "green", "blue"],
+        "normal": ["x", "y", "z"],
+        "roughness": ["roughness"],
+    }
+    assert manifest["maps"]["normal"]["convention"] == "opengl"
     for entry in manifest["maps"].values():
         assert hashlib.sha256(files[entry["file"]]).hexdigest() == entry["sha256"]
         assert (entry["width"], entry["height"]) == (512, 512)
@@ -78,6 +92,37 @@ def test_the_maps_hold_the_pixels_and_say_that_they_were_generated(tmp_path: Pat
             assert image.info["Description"] == NOTICE
             assert image.info["DigitalSourceType"] == SOURCE_TYPE
             assert f'DigitalSourceType="{SOURCE_TYPE}"' in image.info["XML:com.adobe.xmp"]
+
+
+def test_extra_maps_are_written_when_they_are_asked_for(tmp_path: Path) -> None:
+    made = textures()
+    files = write(tmp_path / "set", made, dataclasses.replace(REQUEST, extra_maps=("subsurface", "orm")))
+    maps = json.loads(files["manifest.json"])["maps"]
+    assert sorted(files) == sorted([*(f"{name}.png" for name in (*MAPS, *EXTRA_MAPS)), "manifest.json"])
+    assert maps["orm"]["channels"] == ["occlusion", "roughness", "metallic"]
+    assert {maps[name]["color_space"] for name in EXTRA_MAPS} == {"Non-Color"}
+    orm = pixels_of(tmp_path / "set" / "orm.png")
+    assert np.array_equal(orm[..., 1], made.roughness)
+    assert (orm[..., 0] == 255).all()
+    assert (orm[..., 2] == 0).all()
+    assert np.array_equal(pixels_of(tmp_path / "set" / "subsurface.png"), made.subsurface)
+
+
+def test_directx_has_its_green_turned_over_and_nothing_else(tmp_path: Path) -> None:
+    ours, theirs = (
+        write(tmp_path / convention, textures(), dataclasses.replace(REQUEST, normal_convention=convention))
+        for convention in NORMAL_CONVENTIONS
+    )
+    assert {name for name in ours if ours[name] != theirs[name]} == {"normal.png", "manifest.json"}
+    up, down = (pixels_of(tmp_path / convention / "normal.png") for convention in NORMAL_CONVENTIONS)
+    assert np.array_equal(255 - up[..., 1], down[..., 1])
+    assert np.array_equal(up[..., [0, 2]], down[..., [0, 2]])
+    assert json.loads(theirs["manifest.json"])["maps"]["normal"]["convention"] == "directx"
+
+
+def pixels_of(path: Path) -> NDArray[np.uint8]:
+    with Image.open(path) as image:
+        return np.asarray(image)
 
 
 @pytest.mark.parametrize(

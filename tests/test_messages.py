@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import typing
 
@@ -17,16 +18,27 @@ from uvmap_id.link.messages import (
     Done,
     Message,
     Ping,
+    Preview,
     Progress,
     Submit,
     decode,
     encode,
     is_job_id,
 )
-from uvmap_id.link.request import ENGINES, PROMPT_LIMIT, SEED_LIMIT, SIZES, SUBJECT_LIMIT, TextureRequest
+from uvmap_id.link.request import (
+    ENGINES,
+    FACES_LIMIT,
+    PROMPT_LIMIT,
+    SEED_LIMIT,
+    SIZES,
+    SUBJECT_LIMIT,
+    DiffusionSettings,
+    TextureRequest,
+)
 
 HASH = "0f" * 32
 JOB = "a1" * 16
+REQUEST = {"face_sha256": HASH, "prompt": "x"}
 
 texts = st.text(max_size=50)
 json_values = st.recursive(
@@ -34,7 +46,19 @@ json_values = st.recursive(
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(texts, inner, max_size=4),
     max_leaves=10,
 )
-requests = st.builds(TextureRequest, texts, texts, texts, texts, st.integers(), st.integers())
+finite = st.floats(allow_nan=False, allow_infinity=False)
+diffusions = st.builds(
+    DiffusionSettings,
+    **{
+        item.name: {str: texts, int: st.integers(), float: finite}[type(item.default)]
+        for item in dataclasses.fields(DiffusionSettings)
+    },
+)
+name_lists = st.lists(texts, max_size=4).map(tuple)
+requests = st.builds(
+    TextureRequest,
+    texts, texts, texts, texts, st.integers(), st.integers(), finite, name_lists, name_lists, texts, diffusions,
+)  # fmt: skip
 messages = st.one_of(
     *(
         st.builds(cls)
@@ -42,7 +66,7 @@ messages = st.one_of(
         else {
             Done: st.builds(Done, texts, texts, st.dictionaries(texts, json_values, max_size=4)),
             Progress: st.builds(Progress, texts, texts, st.floats(0, 1)),
-            Submit: st.builds(Submit, texts, requests),
+            Submit: st.builds(Submit, texts, requests, st.lists(st.integers(), max_size=4).map(tuple)),
         }[cls]
         for cls in typing.get_args(Message)
     )
@@ -126,12 +150,34 @@ def header_of(**values: object) -> list[bytes]:
         header_of(t="hello", protocol=True, client="x"),
         header_of(t="hello", protocol="1", client="x"),
         header_of(t="submit", job=JOB, request={"prompt": "x"}),
-        header_of(t="submit", job=JOB, request=[]),
+        header_of(t="submit", job=JOB, request=[], sizes=[1]),
+        header_of(t="submit", job=JOB, request=REQUEST),
+        header_of(t="submit", job=JOB, request=REQUEST, sizes=["1"]),
+        header_of(t="submit", job=JOB, request=REQUEST, sizes=[True]),
+        header_of(t="submit", job=JOB, request=REQUEST, sizes={"0": 1}),
+        header_of(t="submit", job=JOB, request={**REQUEST, "more_faces": [1, 2]}, sizes=[1]),
+        header_of(t="submit", job=JOB, request={**REQUEST, "more_faces": HASH}, sizes=[1]),
+        header_of(t="submit", job=JOB, request={**REQUEST, "extra_maps": [["orm"]]}, sizes=[1]),
+        header_of(t="submit", job=JOB, request={**REQUEST, "diffusion": {"steps": 1.5}}, sizes=[1]),
+        header_of(t="submit", job=JOB, request={**REQUEST, "diffusion": {"stops": 1}}, sizes=[1]),
+        header_of(t="submit", job=JOB, request={**REQUEST, "diffusion": {"guidance": 10**400}}, sizes=[1]),
     ],
 )
 def test_malformed_frames_are_refused(frames: list[bytes]) -> None:
     with pytest.raises(LinkError):
         decode(frames)
+
+
+def test_a_number_is_the_same_request_with_or_without_its_point() -> None:
+    header = {**REQUEST, "relight": 1, "diffusion": {"guidance": 7}}
+    message, _ = decode(header_of(t="submit", job=JOB, request=header, sizes=[1]))
+    assert isinstance(message, Submit)
+    assert [type(value) for value in (message.request.relight, message.request.diffusion.guidance)] == [float, float]
+
+
+@pytest.mark.parametrize("text", ["", "!", "AAA", "\u00e4" * 4])
+def test_a_preview_that_is_no_base64_shows_nothing(text: str) -> None:
+    assert Preview(JOB, text).picture == b""
 
 
 def test_a_header_over_the_limit_is_not_sent() -> None:
@@ -169,6 +215,19 @@ def test_what_is_offered_is_accepted(engine: str, size: int) -> None:
         ({"relight": -0.1}, ErrorCode.RELIGHT_OUT_OF_RANGE),
         ({"relight": 1.1}, ErrorCode.RELIGHT_OUT_OF_RANGE),
         ({"relight": float("nan")}, ErrorCode.RELIGHT_OUT_OF_RANGE),
+        ({"more_faces": (HASH,) * FACES_LIMIT}, ErrorCode.SETTING_OUT_OF_RANGE),
+        ({"more_faces": (HASH, "x")}, ErrorCode.MESSAGE_INVALID),
+        ({"extra_maps": ("gloss",)}, ErrorCode.SETTING_OUT_OF_RANGE),
+        ({"extra_maps": ("orm", "subsurface", "orm")}, ErrorCode.SETTING_OUT_OF_RANGE),
+        ({"normal_convention": "vulkan"}, ErrorCode.SETTING_OUT_OF_RANGE),
+        ({"diffusion": DiffusionSettings(preset="best")}, ErrorCode.SETTING_OUT_OF_RANGE),
+        ({"diffusion": DiffusionSettings(steps=0)}, ErrorCode.SETTING_OUT_OF_RANGE),
+        ({"diffusion": DiffusionSettings(guidance=float("inf"))}, ErrorCode.SETTING_OUT_OF_RANGE),
+        ({"diffusion": DiffusionSettings(anchor=float("nan"))}, ErrorCode.SETTING_OUT_OF_RANGE),
+        ({"diffusion": DiffusionSettings(identity_strength=-0.1)}, ErrorCode.SETTING_OUT_OF_RANGE),
+        ({"diffusion": DiffusionSettings(scheduler="s" * 101)}, ErrorCode.SETTING_OUT_OF_RANGE),
+        ({"diffusion": DiffusionSettings(template="t" * 2001)}, ErrorCode.PROMPT_TOO_LONG),
+        ({"diffusion": DiffusionSettings(negative_prompt="\0")}, ErrorCode.TEXT_INVALID),
     ],
 )
 def test_each_bad_field_has_its_code(fields: dict[str, typing.Any], code: ErrorCode) -> None:

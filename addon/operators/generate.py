@@ -6,9 +6,9 @@ import bpy
 
 from .. import body, runtime
 from ..link.errors import ErrorCode, UVMapError
-from ..link.photo import photo_hash, read_photo
-from ..link.request import TextureRequest
-from ..properties import newest_job, settings_of
+from ..link.photo import read_photos, with_photos
+from ..link.request import EXTRA_MAPS, FACES_LIMIT, TextureRequest
+from ..properties import diffusion_of, newest_job, rounded, settings_of
 from ..session import Job, outcome
 from .base import ReportingOperator, path_of
 
@@ -66,6 +66,45 @@ class UVMAP_ID_OT_cancel(ReportingOperator):  # noqa: N801 - Blender's rule for 
         return "The texture is being cancelled."
 
 
+class UVMAP_ID_OT_add_face(ReportingOperator):  # noqa: N801 - Blender's rule for names of operators.
+    """Make room for a further photo of the same person"""
+
+    bl_idname = "uvmap_id.add_face"
+    bl_label = "Add Photo"
+    bl_options = {"REGISTER", "UNDO"}  # noqa: RUF012 - Blender's own form.
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        """Up to the most that a request may hold."""
+        cls.poll_message_set(f"A character has at most {FACES_LIMIT} photos.")
+        return len(settings_of(context.scene).more_faces) < FACES_LIMIT - 1
+
+    def act(self, context: bpy.types.Context) -> str:
+        """Add an empty entry."""
+        settings_of(context.scene).more_faces.add()
+        return "Choose the photo's file."
+
+
+class UVMAP_ID_OT_remove_face(ReportingOperator):  # noqa: N801 - Blender's rule for names of operators.
+    """Remove the last of the further photos"""
+
+    bl_idname = "uvmap_id.remove_face"
+    bl_label = "Remove Photo"
+    bl_options = {"REGISTER", "UNDO"}  # noqa: RUF012 - Blender's own form.
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        """Only where there is one."""
+        cls.poll_message_set("There is no further photo.")
+        return len(settings_of(context.scene).more_faces) > 0
+
+    def act(self, context: bpy.types.Context) -> str:
+        """Remove the last entry."""
+        faces = settings_of(context.scene).more_faces
+        faces.remove(len(faces) - 1)
+        return "Removed a photo."
+
+
 def submit(scene: bpy.types.Scene) -> Job:
     """Submit the job that a scene's settings describe.
 
@@ -78,18 +117,21 @@ def submit(scene: bpy.types.Scene) -> Job:
         raise UVMapError(
             ErrorCode.FACE_FILE_MISSING, "No face image is chosen.", "Choose a photo of a face, PNG or JPEG."
         )
-    photo = read_photo(path_of(settings.face_image))
+    faces = [settings.face_image, *(face.path for face in settings.more_faces)]
+    photos = read_photos(path_of(face) for face in faces if face.strip())
     request = TextureRequest(
-        face_sha256=photo_hash(photo),
+        face_sha256="",
         prompt=settings.prompt,
         subject=settings.subject,
         engine=settings.engine,
         size=int(settings.size),
         seed=settings.seed,
-        # Blender keeps 32 bits; the request is to say what the user sees.
-        relight=round(settings.relight, 4),
+        relight=rounded(settings.relight),
+        extra_maps=tuple(name for name in EXTRA_MAPS if name in settings.extra_maps),
+        normal_convention=settings.normal_convention,
+        diffusion=diffusion_of(settings),
     )
-    return runtime.session().submit(request, photo, scene.session_uid, target.session_uid)
+    return runtime.session().submit(with_photos(request, photos), photos, scene.session_uid, target.session_uid)
 
 
-CLASSES = (UVMAP_ID_OT_generate, UVMAP_ID_OT_cancel)
+CLASSES = (UVMAP_ID_OT_generate, UVMAP_ID_OT_cancel, UVMAP_ID_OT_add_face, UVMAP_ID_OT_remove_face)

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING
 
 import bpy
 
+from .. import thumbnails
 from ..link.errors import Failure
+from ..link.request import SETTINGS
 from ..properties import newest_job, settings_of
 from ..session import Job, JobState
 
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
 
 _PIXELS_PER_LETTER = 7
 _SHORTEST_LINE = 16
+_PREVIEW_SCALE = 6.0
 
 
 class UVMAP_ID_PT_character(bpy.types.Panel):  # noqa: N801 - Blender's rule for names of panels.
@@ -50,6 +53,9 @@ class UVMAP_ID_PT_character(bpy.types.Panel):  # noqa: N801 - Blender's rule for
     def _draw_job(self, context: bpy.types.Context, job: Job | None) -> None:
         layout = self.layout
         if job is not None and not job.ended:
+            icon = thumbnails.icon_of(job)
+            if icon:
+                layout.template_icon(icon_value=icon, scale=_PREVIEW_SCALE)
             layout.progress(factor=job.fraction, text=f"{job.stage} {job.fraction:.0%}")
             layout.operator("uvmap_id.cancel", icon="CANCEL")
             return
@@ -61,6 +67,57 @@ class UVMAP_ID_PT_character(bpy.types.Panel):  # noqa: N801 - Blender's rule for
             _draw_sentence(context, box, _sentence(job), _icon(job.state))
             for warning in job.warnings:
                 _draw_sentence(context, box, warning, "INFO")
+
+
+class _SubPanel(bpy.types.Panel):
+    """A closed part of the character's panel."""
+
+    bl_parent_id = "UVMAP_ID_PT_character"
+    bl_space_type = "VIEW_3D"
+    bl_region_type = "UI"
+    bl_options = {"DEFAULT_CLOSED"}  # noqa: RUF012 - Blender's own form.
+
+    def column(self) -> bpy.types.UILayout:
+        """Where its properties go, in the look of the panel above."""
+        self.layout.use_property_split = True
+        self.layout.use_property_decorate = False
+        return self.layout.column()
+
+
+class UVMAP_ID_PT_maps(_SubPanel):  # noqa: N801 - Blender's rule for names of panels.
+    """Which maps are made, and how normals are stored"""
+
+    bl_idname = "UVMAP_ID_PT_maps"
+    bl_label = "Maps"
+
+    def draw(self, context: bpy.types.Context) -> None:
+        """Draw the panel."""
+        column = self.column()
+        for name in ("extra_maps", "normal_convention"):
+            column.prop(settings_of(context.scene), name)
+
+
+class UVMAP_ID_PT_advanced(_SubPanel):  # noqa: N801 - Blender's rule for names of panels.
+    """Further photos, and the settings of the engine UVMap-ID"""
+
+    bl_idname = "UVMAP_ID_PT_advanced"
+    bl_label = "Advanced"
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        """Only for engines that look at any of it."""
+        return settings_of(context.scene).engine in ("auto", "uvmap-id")
+
+    def draw(self, context: bpy.types.Context) -> None:
+        """Draw the panel."""
+        column, settings = self.column(), settings_of(context.scene)
+        for number, face in enumerate(settings.more_faces, start=2):
+            column.prop(face, "path", text=f"Photo {number}")
+        row = column.row(align=True)
+        row.operator("uvmap_id.add_face", icon="ADD")
+        row.operator("uvmap_id.remove_face", icon="REMOVE")
+        for name in SETTINGS:
+            column.prop(settings.diffusion, name)
 
 
 def _draw_sentence(context: bpy.types.Context, column: bpy.types.UILayout, sentence: str, icon: IconItems) -> None:
@@ -88,4 +145,4 @@ def _lines(context: bpy.types.Context, text: str) -> list[str]:
     return textwrap.wrap(text, max(_SHORTEST_LINE, int(letters)))
 
 
-CLASSES = (UVMAP_ID_PT_character,)
+CLASSES = (UVMAP_ID_PT_character, UVMAP_ID_PT_maps, UVMAP_ID_PT_advanced)

@@ -138,15 +138,14 @@ def encode_map(pixels: NDArray[np.uint8]) -> bytes:
 def _wanted_maps(request: TextureRequest, textures: TextureSet) -> dict[str, NDArray[np.uint8]]:
     """The maps to be written, by their names, as they are to be stored."""
     colour = (request.size, request.size, 3)
-    roughness = _checked("roughness", textures.roughness, colour[:2])
     maps = {
         "base_color": _checked("base_color", textures.base_color, colour),
         "normal": in_convention(_checked("normal", textures.normal, colour), request.normal_convention),
-        "roughness": roughness,
+        "roughness": _checked("roughness", textures.roughness, colour[:2]),
     }
     for name in request.extra_maps:
         if name == "orm":
-            maps[name] = occlusion_roughness_metallic(roughness)
+            maps[name] = occlusion_roughness_metallic(maps["roughness"])
         else:
             maps[name] = _checked("subsurface", textures.subsurface, colour[:2])
     return maps

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import io
 import os
 import signal
 import time
@@ -12,12 +13,14 @@ from pathlib import Path
 
 import psutil
 import pytest
+from PIL import Image
 
 from uvmap_id.link import client as client_module
 from uvmap_id.link.client import Client
 from uvmap_id.link.connection import Connection
 from uvmap_id.link.errors import ErrorCode, UVMapError
-from uvmap_id.link.messages import PHOTO_LIMIT, Accepted, Answer, Cancelled, Done, Failed, Progress
+from uvmap_id.link.messages import PHOTO_LIMIT, Accepted, Answer, Cancelled, Done, Failed, Preview, Progress
+from uvmap_id.link.photo import with_photos
 from uvmap_id.link.process import process_start
 from uvmap_id.link.request import MAPS, TextureRequest
 
@@ -32,14 +35,14 @@ def collect(client: Client, job: str, timeout_s: float = 20) -> list[Answer]:
     deadline = time.monotonic() + timeout_s
     while time.monotonic() < deadline:
         answers += [answer for answer in client.poll() if getattr(answer, "job", "") == job]
-        if answers and not isinstance(answers[-1], Accepted | Progress):
+        if answers and not isinstance(answers[-1], Accepted | Preview | Progress):
             return answers
         time.sleep(0.005)
     raise AssertionError(f"job {job} did not end; it said {answers}")
 
 
 def test_a_job_is_accepted_makes_progress_and_is_done(client: Client, ask: Ask, photo: bytes) -> None:
-    job = client.submit(ask("shirt", seed=3), photo)
+    job = client.submit(ask("shirt", seed=3), (photo,))
     accepted, *progress, done = collect(client, job)
     assert accepted == Accepted(job)
     assert [type(event) for event in progress] == [Progress] * len(progress)
@@ -51,12 +54,12 @@ def test_a_job_is_accepted_makes_progress_and_is_done(client: Client, ask: Ask, 
 
 def test_wait_shows_progress_and_returns_the_result(client: Client, ask: Ask, photo: bytes) -> None:
     stages: list[str] = []
-    client.wait(client.submit(ask("shirt"), photo), lambda progress: stages.append(progress.stage), timeout_s=20)
+    client.wait(client.submit(ask("shirt"), (photo,)), lambda progress: stages.append(progress.stage), timeout_s=20)
     assert stages == ["Starting", "Working", "Saving"]
 
 
 def test_progress_never_goes_backwards(client: Client, ask: Ask, photo: bytes) -> None:
-    events = collect(client, client.submit(ask("backwards"), photo))
+    events = collect(client, client.submit(ask("backwards"), (photo,)))
     fractions = [event.fraction for event in events if isinstance(event, Progress)]
     assert fractions == [0.0, 0.1, 0.5, 0.5, 0.5, 1.0, 1.0]
 
@@ -64,7 +67,7 @@ def test_progress_never_goes_backwards(client: Client, ask: Ask, photo: bytes) -
 def test_an_engine_that_refuses_the_photo_fails_the_job(
     client: Client, ask: Ask, photo: bytes, failure_of: FailureOf
 ) -> None:
-    failure = failure_of(client, client.submit(ask("fail"), photo)).failure
+    failure = failure_of(client, client.submit(ask("fail"), (photo,))).failure
     assert failure.code == ErrorCode.FACE_NOT_FOUND
     assert failure.hint == "Choose another photo."
 
@@ -83,7 +86,7 @@ def test_an_engine_that_refuses_the_photo_fails_the_job(
 def test_whatever_an_engine_does_the_next_job_runs(
     client: Client, state: Path, ask: Ask, photo: bytes, failure_of: FailureOf, prompt: str, code: str, sentence: str
 ) -> None:
-    bad, good = client.submit(ask(prompt), photo), client.submit(ask("shirt"), photo)
+    bad, good = client.submit(ask(prompt), (photo,)), client.submit(ask("shirt"), (photo,))
     failure = failure_of(client, bad).failure
     assert failure.code == code
     assert sentence in failure.message
@@ -97,13 +100,13 @@ def test_whatever_an_engine_does_the_next_job_runs(
 def test_an_engines_breakdown_is_explained_in_the_log(
     client: Client, state: Path, ask: Ask, photo: bytes, failure_of: FailureOf
 ) -> None:
-    failure = failure_of(client, client.submit(ask("break"), photo)).failure
+    failure = failure_of(client, client.submit(ask("break"), (photo,))).failure
     assert str(state / "worker.log") in failure.hint
     assert "a marker for the log" in (state / "worker.log").read_text()
 
 
 def test_what_an_engine_prints_does_not_disturb_the_link(client: Client, state: Path, ask: Ask, photo: bytes) -> None:
-    client.wait(client.submit(ask("shout"), photo), timeout_s=20)
+    client.wait(client.submit(ask("shout"), (photo,)), timeout_s=20)
     log = (state / "worker.log").read_text()
     assert "a C library's print" in log
 
@@ -111,7 +114,7 @@ def test_what_an_engine_prints_does_not_disturb_the_link(client: Client, state: 
 def test_a_queued_job_is_cancelled_at_once(
     client: Client, state: Path, ask: Ask, photo: bytes, run_until_busy: Callable[[str], str]
 ) -> None:
-    running, queued = run_until_busy("slow"), client.submit(ask("shirt"), photo)
+    running, queued = run_until_busy("slow"), client.submit(ask("shirt"), (photo,))
     client.cancel(queued)
     assert collect(client, queued, 2)[-1] == Cancelled(queued)
     client.status(running)
@@ -160,11 +163,11 @@ def test_a_worker_that_ignores_a_cancel_is_killed(
     client.cancel(job)
     assert collect(client, job, 5)[-1] == Cancelled(job)
     assert not worker.is_running()
-    client.wait(client.submit(ask("shirt"), photo), timeout_s=20)
+    client.wait(client.submit(ask("shirt"), (photo,)), timeout_s=20)
 
 
 def test_cancelling_an_ended_job_tells_how_it_ended(client: Client, ask: Ask, photo: bytes) -> None:
-    done = client.wait(client.submit(ask("shirt"), photo), timeout_s=20)
+    done = client.wait(client.submit(ask("shirt"), (photo,)), timeout_s=20)
     client.cancel(done.job)
     assert collect(client, done.job) == [done]
 
@@ -185,7 +188,7 @@ def test_a_killed_worker_fails_its_job_in_words(
     assert "SIGKILL" in failure.message
     assert "memory" in failure.message
     assert failure.hint
-    client.wait(client.submit(ask("shirt"), photo), timeout_s=20)
+    client.wait(client.submit(ask("shirt"), (photo,)), timeout_s=20)
 
 
 def test_a_worker_killed_while_idle_harms_no_job(
@@ -196,7 +199,7 @@ def test_a_worker_killed_while_idle_harms_no_job(
     worker_of: Callable[[Connection], psutil.Process],
 ) -> None:
     for _ in range(5):
-        client.wait(client.submit(ask("shirt"), photo), timeout_s=20)
+        client.wait(client.submit(ask("shirt"), (photo,)), timeout_s=20)
         worker = worker_of(server)
         worker.kill()
         while process_start(worker.pid) is not None:
@@ -218,9 +221,9 @@ def test_a_killed_server_is_noticed(
 def test_poll_ends_each_job_once_when_the_server_is_lost(
     client: Client, server: Connection, ask: Ask, photo: bytes, run_until_busy: Callable[[str], str]
 ) -> None:
-    jobs = {run_until_busy("slow"), client.submit(ask("shirt"), photo)}
+    jobs = {run_until_busy("slow"), client.submit(ask("shirt"), (photo,))}
     os.kill(server.pid, signal.SIGKILL)
-    late = client.submit(ask("shirt"), photo)
+    late = client.submit(ask("shirt"), (photo,))
     ended: list[Answer] = []
     deadline = time.monotonic() + 4
     while time.monotonic() < deadline:
@@ -261,7 +264,7 @@ def test_a_server_that_pauses_is_not_given_up(
 def test_a_lost_push_is_made_good_by_asking(server: Connection, ask: Ask, photo: bytes) -> None:
     with Client.connect(server, "first") as first, Client.connect(server, "second") as second:
         second.wait_until_welcome()
-        job = first.submit(ask("shirt"), photo)
+        job = first.submit(ask("shirt"), (photo,))
         assert collect_next(first, job) == Accepted(job)
         # Whoever asked last is told, so the first client hears nothing of the end unless it asks again.
         second.status(job)
@@ -271,7 +274,7 @@ def test_a_lost_push_is_made_good_by_asking(server: Connection, ask: Ask, photo:
 
 def test_a_client_that_comes_later_can_follow_a_job(server: Connection, ask: Ask, photo: bytes) -> None:
     with Client.connect(server, "first") as first:
-        job = first.submit(ask("shirt"), photo)
+        job = first.submit(ask("shirt"), (photo,))
         first.wait_until_welcome()
         assert isinstance(collect_next(first, job), Accepted)
     with Client.connect(server, "second") as second:
@@ -279,7 +282,7 @@ def test_a_client_that_comes_later_can_follow_a_job(server: Connection, ask: Ask
 
 
 def test_jobs_run_in_the_order_they_came(client: Client, ask: Ask, photo: bytes) -> None:
-    jobs = [client.submit(ask("shirt", seed=seed), photo) for seed in range(5)]
+    jobs = [client.submit(ask("shirt", seed=seed), (photo,)) for seed in range(5)]
     ended: list[str] = []
     deadline = time.monotonic() + 30
     while len(ended) < len(jobs) and time.monotonic() < deadline:
@@ -289,7 +292,7 @@ def test_jobs_run_in_the_order_they_came(client: Client, ask: Ask, photo: bytes)
 
 
 def test_waiting_for_one_job_keeps_the_news_of_the_others(client: Client, ask: Ask, photo: bytes) -> None:
-    early, late = (client.submit(ask("shirt", seed=seed), photo) for seed in range(2))
+    early, late = (client.submit(ask("shirt", seed=seed), (photo,)) for seed in range(2))
     client.wait(late, timeout_s=20)
     assert [type(answer) for answer in client.poll() if getattr(answer, "job", "") == early][-1] is Done
     assert client.wait(early, timeout_s=5).job == early
@@ -316,15 +319,78 @@ def test_an_unknown_job_is_refused(client: Client, failure_of: FailureOf) -> Non
 )
 def test_a_photo_not_worth_sending_is_refused(client: Client, ask: Ask, photo: bytes, code: str) -> None:
     with pytest.raises(UVMapError) as caught:
-        client.submit(ask("shirt"), photo)
+        client.submit(ask("shirt"), (photo,))
     assert caught.value.failure.code == code
 
 
 def test_a_large_photo_arrives(client: Client, ask: Ask) -> None:
     photo = os.urandom(1024) * (PHOTO_LIMIT // 1024)
     request = ask("shirt", face_sha256=hashlib.sha256(photo).hexdigest())
-    done = client.wait(client.submit(request, photo), timeout_s=30)
+    done = client.wait(client.submit(request, (photo,)), timeout_s=30)
     assert done.manifest["details"] == {"photo_bytes": PHOTO_LIMIT}
+
+
+def test_further_photos_and_embeddings_reach_the_engine_in_order(client: Client, state: Path, ask: Ask) -> None:
+    photos = (b"a photo", b"another", b"\x93NUMPY\x01\x00 an embedding", b"a photo")
+    request = with_photos(ask("compare"), photos)
+    done = client.wait(client.submit(request, photos), timeout_s=20)
+    assert done.manifest["details"]["photos"] == [hashlib.sha256(photo).hexdigest() for photo in photos]
+    assert done.manifest["request"]["more_faces"] == list(request.more_faces)
+    assert list((state / "photos").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("photos", "code"),
+    [
+        ((), ErrorCode.FACE_FILE_MISSING),
+        ((b"\x93NUMPY first",), ErrorCode.EMBEDDING_INVALID),
+        ((b"photo", b""), ErrorCode.IMAGE_UNREADABLE),
+        ((bytes(PHOTO_LIMIT),) * 2 + (b"more",), ErrorCode.FACE_FILE_TOO_LARGE),
+        ((b"photo", b"not named"), ErrorCode.MESSAGE_INVALID),
+    ],
+    ids=["none", "an embedding first", "an empty one", "too large together", "one too many"],
+)
+def test_photos_not_worth_sending_are_refused(
+    client: Client, ask: Ask, photos: tuple[bytes, ...], code: ErrorCode
+) -> None:
+    with pytest.raises(UVMapError) as caught:
+        client.submit(ask("shirt", face_sha256=hashlib.sha256(b"photo").hexdigest()), photos)
+    assert caught.value.failure.code == code
+
+
+def test_previews_are_small_pngs_and_not_too_many(client: Client, ask: Ask, photo: bytes) -> None:
+    began = time.monotonic()
+    events = collect(client, client.submit(ask("show"), (photo,)))
+    shown = [event for event in events if isinstance(event, Preview)]
+    assert 2 <= len(shown) <= 1 + 2 * (time.monotonic() - began)
+    with Image.open(io.BytesIO(shown[-1].picture)) as picture:
+        assert (picture.format, picture.mode, picture.size) == ("PNG", "RGB", (85, 128))
+        assert picture.getpixel((0, 0)) != (0, 0, 0)
+
+
+def test_a_preview_is_no_state(client: Client, ask: Ask, photo: bytes) -> None:
+    job = client.submit(ask("show"), (photo,))
+    while not any(isinstance(answer, Preview) for answer in client.poll()):
+        time.sleep(0.005)
+    with Client.connect(client.connection, "second") as second:
+        second.status(job)
+        assert isinstance(collect_next(second, job), Progress)
+        # Nobody waits for pictures of another's job.
+        assert second.wait(job, timeout_s=20).job == job
+
+
+def test_wait_leaves_previews_out(client: Client, ask: Ask, photo: bytes) -> None:
+    shown, brief = (client.submit(ask(prompt), (photo,)) for prompt in ("show", "shirt"))
+    client.wait(brief, timeout_s=20)
+    left = client.poll()
+    assert any(isinstance(answer, Done) and answer.job == shown for answer in left)
+    assert not any(isinstance(answer, Preview) for answer in left)
+
+
+def test_a_preview_that_is_no_picture_fails_the_job(
+    client: Client, ask: Ask, photo: bytes, failure_of: FailureOf
+) -> None:
+    assert "preview" in failure_of(client, client.submit(ask("misshow"), (photo,))).failure.message
 
 
 def test_polling_does_not_block(client: Client, run_until_busy: Callable[[str], str]) -> None:

@@ -9,6 +9,7 @@ import secrets
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 import zmq
@@ -35,7 +36,7 @@ from uvmap_id.link.messages import (
     decode,
     encode,
 )
-from uvmap_id.link.request import TextureRequest
+from uvmap_id.link.request import DiffusionSettings, TextureRequest
 
 Ask = Callable[..., TextureRequest]
 
@@ -162,7 +163,7 @@ def test_a_frame_over_the_limit_ends_only_its_own_connection(server: Connection,
 
 @pytest.mark.parametrize("job", ["", "short", "../../../../etc/passwd", "0" * 31 + "\n", "G" * 32])
 def test_a_job_id_that_is_none_is_refused(raw: RawClient, ask: Ask, photo: bytes, job: str) -> None:
-    answer = raw.ask(encode(Submit(job, ask("shirt")), photo))
+    answer = raw.ask(encode(Submit(job, ask("shirt"), (len(photo),)), photo))
     assert isinstance(answer, Refused)
     assert answer.code == ErrorCode.MESSAGE_INVALID
 
@@ -176,19 +177,59 @@ def test_a_job_id_that_is_none_is_refused(raw: RawClient, ask: Ask, photo: bytes
         ({"seed": -1}, ErrorCode.SEED_OUT_OF_RANGE),
         ({"engine": "magic"}, ErrorCode.ENGINE_UNKNOWN),
         ({"face_sha256": hashlib.sha256(b"another").hexdigest()}, ErrorCode.MESSAGE_INVALID),
+        ({"more_faces": ("0" * 64,)}, ErrorCode.MESSAGE_INVALID),
+        ({"more_faces": ("0" * 64,) * 8}, ErrorCode.SETTING_OUT_OF_RANGE),
+        ({"extra_maps": ("gloss",)}, ErrorCode.SETTING_OUT_OF_RANGE),
+        ({"diffusion": DiffusionSettings(steps=0)}, ErrorCode.SETTING_OUT_OF_RANGE),
     ],
 )
 def test_the_server_checks_requests_itself(raw: RawClient, ask: Ask, photo: bytes, fields: dict, code: str) -> None:
     job = secrets.token_hex(16)
-    answer = raw.ask(encode(Submit(job, ask(**{"prompt": "shirt", **fields})), photo))
+    answer = raw.ask(encode(Submit(job, ask(**{"prompt": "shirt", **fields}), (len(photo),)), photo))
     assert isinstance(answer, Refused)
     assert (answer.code, answer.job) == (code, job)
 
 
-def test_a_submit_without_a_photo_is_refused(raw: RawClient, ask: Ask) -> None:
-    answer = raw.ask(encode(Submit(secrets.token_hex(16), ask("shirt"))))
+@pytest.mark.parametrize(
+    ("sizes", "code"), [((), ErrorCode.FACE_FILE_MISSING), ((0,), ErrorCode.IMAGE_UNREADABLE)], ids=["none", "empty"]
+)
+def test_a_submit_without_a_photo_is_refused(raw: RawClient, ask: Ask, sizes: tuple[int, ...], code: str) -> None:
+    answer = raw.ask(encode(Submit(secrets.token_hex(16), ask("shirt"), sizes)))
     assert isinstance(answer, Refused)
-    assert answer.code == ErrorCode.IMAGE_UNREADABLE
+    assert answer.code == code
+
+
+LIES = {
+    "too short": (-1, 0),
+    "too long": (0, 1),
+    "the border moved": (1, -1),
+    "one too few": (7, None),
+    "one too many": (0, 0, 0),
+    "none": (),
+    "negative": (100, -93),
+}
+
+
+@pytest.mark.parametrize("errors", LIES.values(), ids=LIES.keys())
+def test_sizes_that_lie_about_the_photos_are_refused(
+    raw: RawClient, ask: Ask, state: Path, photo: bytes, errors: tuple[int | None, ...]
+) -> None:
+    second = b"another"
+    request = ask("shirt", more_faces=(hashlib.sha256(second).hexdigest(),))
+    true = (len(photo), len(second), 0)
+    sizes = tuple(size + error for size, error in zip(true, errors, strict=False) if error is not None)
+    answer = raw.ask(encode(Submit(secrets.token_hex(16), request, sizes), photo + second))
+    assert isinstance(answer, Refused)
+    assert answer.code in (ErrorCode.MESSAGE_INVALID, ErrorCode.IMAGE_UNREADABLE, ErrorCode.FACE_FILE_MISSING)
+    assert list((state / "photos").iterdir()) == []
+
+
+def test_swapped_photos_are_refused(raw: RawClient, ask: Ask, photo: bytes) -> None:
+    second = b"another"
+    request = ask("shirt", more_faces=(hashlib.sha256(second).hexdigest(),))
+    answer = raw.ask(encode(Submit(secrets.token_hex(16), request, (len(second), len(photo))), second + photo))
+    assert isinstance(answer, Refused)
+    assert answer.code == ErrorCode.MESSAGE_INVALID
 
 
 def end_of(raw: RawClient) -> Answer:
@@ -200,7 +241,7 @@ def end_of(raw: RawClient) -> Answer:
 
 
 def test_the_same_submit_twice_is_one_job(raw: RawClient, ask: Ask, photo: bytes) -> None:
-    frames = encode(Submit(secrets.token_hex(16), ask("shirt")), photo)
+    frames = encode(Submit(secrets.token_hex(16), ask("shirt"), (len(photo),)), photo)
     raw.say(frames)
     raw.say(frames)
     done = end_of(raw)
@@ -210,9 +251,9 @@ def test_the_same_submit_twice_is_one_job(raw: RawClient, ask: Ask, photo: bytes
 
 def test_another_job_under_a_known_id_is_refused(raw: RawClient, ask: Ask, photo: bytes) -> None:
     job = secrets.token_hex(16)
-    raw.say(encode(Submit(job, ask("shirt", seed=1)), photo))
+    raw.say(encode(Submit(job, ask("shirt", seed=1), (len(photo),)), photo))
     done = end_of(raw)
-    answer = raw.ask(encode(Submit(job, ask("shirt", seed=2)), photo))
+    answer = raw.ask(encode(Submit(job, ask("shirt", seed=2), (len(photo),)), photo))
     assert isinstance(answer, Refused)
     assert (answer.code, answer.job) == (ErrorCode.JOB_ID_CONFLICT, job)
     assert raw.ask([MAGIC, json.dumps({"t": "status", "job": job}).encode()]) == done

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import signal
 import sys
@@ -49,15 +50,26 @@ class ScriptedEngine:
             case "backwards":
                 for fraction in (0.5, 0.2, float("nan"), 7.0):
                     report(f"At {fraction}", fraction)
+            case "show":
+                for step in range(120):
+                    time.sleep(0.01)
+                    report("Working", step / 120, np.full((300, 200, 3), step, np.uint8))
+            case "misshow":
+                report("Working", 0.5, np.zeros((8, 8), np.uint8))
         side = request.size // 2 if word == "wrong" else request.size
-        details: dict[str, object] = {"long": "x" * 100_000} if word == "talk" else {"photo_bytes": len(photos[0])}
+        details: dict[str, object] = {"photo_bytes": len(photos[0])}
+        if word == "talk":
+            details = {"long": "x" * 100_000}
+        elif word == "compare":
+            details = {"photos": [hashlib.sha256(photo).hexdigest() for photo in photos]}
         return texture_set(side, request.seed, details)
 
 
 def texture_set(side: int, seed: int, details: dict[str, object]) -> TextureSet:
     color = np.full((side, side, 3), seed % 256, np.uint8)
     normal = np.full((side, side, 3), (128, 128, 255), np.uint8)
-    return TextureSet(color, normal, np.full((side, side), 200, np.uint8), warnings=("a warning",), details=details)
+    rough, skin = (np.full((side, side), value, np.uint8) for value in (200, 90))
+    return TextureSet(color, normal, rough, skin, warnings=("a warning",), details=details)
 
 
 if __name__ == "__main__":

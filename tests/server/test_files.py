@@ -42,22 +42,23 @@ def test_a_new_server_removes_only_what_is_unfinished(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(os.name != "posix", reason="file modes are a matter of POSIX")
-def test_a_staged_photo_is_its_owners_alone(tmp_path: Path) -> None:
+def test_staged_photos_are_their_owners_alone(tmp_path: Path) -> None:
     photos = StagedPhotos(tmp_path / "photos")
-    photos.add("job", b"face")
-    assert photos.path("job").read_bytes() == b"face"
-    assert photos.path("job").stat().st_mode & 0o777 == 0o600
-    assert (tmp_path / "photos").stat().st_mode & 0o777 == 0o700
+    photos.add("job", [b"face", b"\x93NUMPY"])
+    paths = photos.paths("job", 2)
+    assert [path.read_bytes() for path in paths] == [b"face", b"\x93NUMPY"]
+    assert {path.stat().st_mode & 0o777 for path in paths} == {0o600}
+    assert {path.stat().st_mode & 0o777 for path in (paths[0].parent, tmp_path / "photos")} == {0o700}
 
 
 def test_photos_go_with_their_job_or_with_the_next_server(tmp_path: Path) -> None:
     photos = StagedPhotos(tmp_path / "photos")
-    photos.add("a", b"face")
-    photos.add("b", b"face")
+    photos.add("a", [b"face"])
+    photos.add("b", [b"face"])
     photos.discard("a")
-    assert not photos.path("a").exists()
+    assert [path.name for path in (tmp_path / "photos").iterdir()] == ["b"]
     StagedPhotos(tmp_path / "photos")
-    assert not photos.path("b").exists()
+    assert list((tmp_path / "photos").iterdir()) == []
 
 
 def test_a_folder_that_cannot_be_made_is_reported(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from uvmap_id.link.client import Client
 from uvmap_id.link.connection import Connection, read_connection
 from uvmap_id.link.errors import ErrorCode, UVMapError
 from uvmap_id.link.launcher import ensure_server
-from uvmap_id.link.messages import Cancelled, Progress
+from uvmap_id.link.messages import Answer, Cancelled, Done, Preview, Progress
 from uvmap_id.link.request import TextureRequest
 
 Ask = Callable[..., TextureRequest]
@@ -41,7 +41,7 @@ def test_a_signal_ends_the_server_its_worker_and_its_jobs(
     eventually: Eventually,
     number: int,
 ) -> None:
-    running, queued = run_until_busy("deaf"), client.submit(ask("shirt"), photo)
+    running, queued = run_until_busy("deaf"), client.submit(ask("shirt"), (photo,))
     client.poll()
     client.status(queued)
     worker = worker_of(server)
@@ -119,7 +119,7 @@ def test_a_server_with_work_is_not_idle(
 ) -> None:
     with start_with_idle(server_command, 0.01, eventually) as process:
         with Client.connect(read_connection()) as client:
-            job = client.submit(ask("slow"), photo)
+            job = client.submit(ask("slow"), (photo,))
             client.wait_until_welcome()
         time.sleep(1.5)
         assert process.poll() is None
@@ -136,12 +136,12 @@ def test_a_result_folder_that_cannot_be_written_fails_the_job(
     client.wait_until_welcome()
     (state / "results").rmdir()
     (state / "results").touch()
-    failure = failure_of(client, client.submit(ask("shirt"), photo)).failure
+    failure = failure_of(client, client.submit(ask("shirt"), (photo,))).failure
     assert failure.code == ErrorCode.OUTPUT_NOT_WRITABLE
     assert list((state / "photos").iterdir()) == []
     (state / "results").unlink()
     (state / "results").mkdir()
-    client.wait(client.submit(ask("shirt"), photo), timeout_s=20)
+    client.wait(client.submit(ask("shirt"), (photo,)), timeout_s=20)
 
 
 def test_a_photo_that_cannot_be_kept_is_refused(
@@ -149,7 +149,7 @@ def test_a_photo_that_cannot_be_kept_is_refused(
 ) -> None:
     client.wait_until_welcome()
     (state / "photos").rmdir()
-    assert failure_of(client, client.submit(ask("shirt"), photo)).failure.code == ErrorCode.OUTPUT_NOT_WRITABLE
+    assert failure_of(client, client.submit(ask("shirt"), (photo,))).failure.code == ErrorCode.OUTPUT_NOT_WRITABLE
 
 
 def test_a_result_that_vanishes_while_it_is_made_fails_the_job(
@@ -179,7 +179,46 @@ def test_a_worker_that_is_none_fails_the_job(
         f"serve(ServerOptions(state_dir(), worker_command={worker!r}))"
     )
     with Client.connect(ensure_server((sys.executable, "-c", server))) as client:
-        failure = failure_of(client, client.submit(ask("shirt"), photo)).failure
+        failure = failure_of(client, client.submit(ask("shirt"), (photo,))).failure
     assert failure.code == ErrorCode.WORKER_DIED
     assert sentence in failure.message
     assert failure.hint
+
+
+CHATTERBOX = """
+import base64, os, sys
+from uvmap_id.link.messages import Preview
+from uvmap_id.server.words import Finished, from_line, to_line
+run = from_line(sys.stdin.buffer.readline())
+picture = base64.b64encode(os.urandom(40_000)).decode()
+for _ in range(1500):
+    sys.stdout.buffer.write(to_line(Preview(run.job, picture)))
+sys.stdout.buffer.write(to_line(Preview(run.job, picture * 3)))
+sys.stdout.buffer.write(to_line(Finished(run.job, {})))
+sys.stdout.buffer.flush()
+sys.stdin.buffer.read()
+"""
+
+
+def test_a_client_that_does_not_read_loses_previews_and_nothing_else(state: Path, ask: Ask, photo: bytes) -> None:
+    server = (
+        "import sys; from uvmap_id.link.connection import state_dir; "
+        "from uvmap_id.server.main import ServerOptions, serve; "
+        f"serve(ServerOptions(state_dir(), worker_command=(sys.executable, '-c', {CHATTERBOX!r})))"
+    )
+    connection = ensure_server((sys.executable, "-c", server))
+    with Client.connect(connection, "slow") as slow, Client.connect(connection, "quick") as quick:
+        job = slow.submit(ask("shirt"), (photo,))
+        slow.wait_until_welcome()
+        slow.poll()
+        deadline = time.monotonic() + 30
+        while not (state / "results" / job).is_dir():
+            assert time.monotonic() < deadline, "the job did not end"
+            quick.ping()
+            quick.poll()
+            time.sleep(0.05)
+        answers: list[Answer] = []
+        while not answers or not isinstance(answers[-1], Done):
+            assert time.monotonic() < deadline, "the end was never heard of"
+            answers += slow.poll()
+        assert 0 < sum(isinstance(answer, Preview) for answer in answers) < 1500

@@ -321,7 +321,7 @@ class Client:
 
 def _divide(answers: list[Answer], job: str) -> tuple[list[Answer], list[Answer]]:
     """The answers about one job, and the others; without pictures, which would pile up while nobody looks."""
-    news = [answer for answer in answers if not isinstance(answer, Preview)]
+    news: list[Answer] = [answer for answer in answers if not isinstance(answer, Preview)]
     mine = [answer for answer in news if getattr(answer, "job", "") == job]
     return mine, [answer for answer in news if getattr(answer, "job", "") != job]
 
