@@ -96,7 +96,7 @@ class IdentityReader:
             raise UVMapError(
                 ErrorCode.IDENTITY_UNAVAILABLE,
                 "There are no identity models, so nobody can be recognised in the photo.",
-                "Run: uvmap-id weights get buffalo_l. Or add an embedding (.npy), or set the identity strength to 0.",
+                "Run: uvmap-id weights get buffalo-l. Or add an embedding (.npy), or set the identity strength to 0.",
             )
         if self._recogniser is None:
             self._recogniser = Recogniser(self._folder)

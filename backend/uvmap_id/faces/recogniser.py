@@ -5,7 +5,6 @@ Nothing here reaches for the network: the files are looked for first, and insigh
 
 from __future__ import annotations
 
-import importlib
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -16,14 +15,14 @@ from numpy.typing import NDArray
 
 from uvmap_id.faces.embedding import EMBEDDING_SIZE, normalised
 from uvmap_id.link.errors import ErrorCode, UVMapError
+from uvmap_id.onnx_runtime import Runtime, import_package, load_runtime
 
 DETECTOR, RECOGNISER, ATTRIBUTES = "det_10g.onnx", "w600k_r50.onnx", "genderage.onnx"
 _DETECTION_SIZE = (640, 640)
 _MODULES = ("detection", "recognition", "genderage")
 _GENDERS = ("woman", "man")  # by the attribute model's classes
-_RUNTIME_ERRORS = "Fail InvalidArgument InvalidGraph InvalidProtobuf NoModel NotImplemented RuntimeException".split()
 _TIGHT_MARGIN = 0.5
-_INSTALL = 'pip install "uvmap-id[diffusion]"'
+_PURPOSE = "To recognise a face, the backend"
 _REPAIR = "uvmap-id weights verify"
 
 
@@ -56,8 +55,7 @@ class Recogniser:
         """
         _check_files(folder)
         _check_runtimes()
-        runtime, app = _imported("onnxruntime"), _imported("insightface.app")
-        self._analysis = _loaded(folder, runtime, app)
+        self._analysis = _loaded(folder, load_runtime(_PURPOSE), import_package("insightface.app", _PURPOSE))
 
     def recognise(self, photo: NDArray[np.uint8]) -> KnownFace | None:
         """The largest face in a photo, (H, W, 3) uint8 sRGB; None where none is found."""
@@ -75,7 +73,7 @@ def _check_files(folder: Path) -> None:
         raise UVMapError(
             ErrorCode.WEIGHTS_INCOMPLETE,
             f"The identity models in {folder} lack {' and '.join(missing)}.",
-            "Fetch them again: uvmap-id weights get buffalo_l",
+            "Fetch them again: uvmap-id weights get buffalo-l",
         )
 
 
@@ -95,37 +93,20 @@ def _check_runtimes() -> None:
         )
 
 
-def _imported(name: str) -> Any:
-    try:
-        return importlib.import_module(name)
-    except ImportError as error:
-        package = name.partition(".")[0]
-        if isinstance(error, ModuleNotFoundError) and error.name == package:
-            raise UVMapError(
-                ErrorCode.PACKAGE_MISSING, f"The identity needs the package {package}.", f"Install it: {_INSTALL}"
-            ) from error
-        raise UVMapError(
-            ErrorCode.IDENTITY_UNAVAILABLE,
-            f"The package {package} can't be loaded: {error}.",
-            f"Install it again: pip install --force-reinstall {package}",
-        ) from error
-
-
-def _loaded(folder: Path, runtime: Any, app: Any) -> Any:
-    options = runtime.SessionOptions()
+def _loaded(folder: Path, runtime: Runtime, app: Any) -> Any:
+    options = runtime.module.SessionOptions()
     # Sums of floats depend on how many threads share them.
     options.intra_op_num_threads = options.inter_op_num_threads = 1
-    wanted = ("CUDAExecutionProvider", "CPUExecutionProvider")
-    providers = [name for name in wanted if name in runtime.get_available_providers()]
-    # insightface asserts that it has a detector, and lets the runtime's own errors through, which share no base.
-    errors = runtime.capi.onnxruntime_pybind11_state
-    unusable = (AssertionError, ValueError, *(getattr(errors, name) for name in _RUNTIME_ERRORS))
     try:
         # A folder in place of a model's name is taken as it is, with no look at insightface's download site.
         analysis = app.FaceAnalysis(
-            name=str(folder.resolve()), allowed_modules=list(_MODULES), providers=providers, sess_options=options
+            name=str(folder.resolve()),
+            allowed_modules=list(_MODULES),
+            providers=runtime.providers,
+            sess_options=options,
         )
-    except unusable as error:
+    # insightface asserts that it has a detector, and lets the runtime's own errors through.
+    except (AssertionError, ValueError, *runtime.errors) as error:
         raise _invalid(folder, str(error) or "there is no face detector among them") from error
     if "recognition" not in analysis.models:
         raise _invalid(folder, "there is no face recogniser among them")

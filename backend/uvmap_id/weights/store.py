@@ -30,7 +30,7 @@ _PARTIAL = ".partial"
 _PLAN = "plan.json"
 # Which weights to take for textures, best first, as `recognise` calls them: those that know faces before those that don't.
 _BEST_TEXTURES = ("uvmap-id-fused", "uvmap-id", "ip-adapter-faceid", "sd15", "texdreamer")
-_NEEDED_BASE = {"ip-adapter-faceid": "sd15", "texdreamer": "sd2"}
+NEEDED_BASE = {"ip-adapter-faceid": "sd15", "texdreamer": "sd2"}
 
 Notice = Callable[[str], None]
 
@@ -126,7 +126,7 @@ class WeightsStore:
         for kind in _BEST_TEXTURES:
             for weights in installed:
                 fits = weights.purpose in (Purpose.TEXTURE, Purpose.ADAPTER) and weights.kind.startswith(kind)
-                if fits and any(base.startswith(_NEEDED_BASE.get(kind, "")) for base in bases or [""]):
+                if fits and any(base.startswith(NEEDED_BASE.get(kind, "")) for base in bases or [""]):
                     return weights.id
         return None
 

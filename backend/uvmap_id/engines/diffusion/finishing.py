@@ -46,13 +46,15 @@ def finish(
     """Make the maps.
 
     Args:
-        decoded: (512, 512, 3) float32 sRGB 0..1, the model's picture.
+        decoded: (P, P, 3) float32 sRGB 0..1, the model's picture.
         atlas: The layout.
-        size: Side of the maps, at least that of the picture.
+        size: Side of the maps.
         seed: Of the pores in the normal map.
         enlarge: Brings the picture to the maps' size.
         face: The photo's face that the picture was anchored to, if it was.
     """
+    if decoded.shape[0] > size:
+        decoded = resize(decoded, (size, size))
     clean = cleaned(decoded, atlas)
     level = levelled(clean, atlas)
     large = enlarge(np.clip(level, 0, 1), size)

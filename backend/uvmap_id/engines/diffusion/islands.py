@@ -13,7 +13,8 @@ from uvmap_id.atlas.layout import Atlas, spread
 from uvmap_id.atlas.seams import Seams
 from uvmap_id.pictures import Floats, blur, distance_inside, sample
 
-# In texels of the 512 x 512 that the model paints.
+# In texels of an atlas of 512 x 512, which is what most models paint.
+_TEXELS = 512
 _BLED = 1.5
 _INSET = 1.0
 # Seams are levelled from slow changes of colour to quick ones: how far each reaches along and away from the seam.
@@ -29,9 +30,9 @@ def cleaned(image: Floats, atlas: Atlas) -> Floats:
 
     A part too thin to have an inside keeps its own colours.
     """
-    used = atlas.mask(image.shape[0])
-    inside = distance_inside(used.astype(np.uint8)) > _BLED
-    rims = spread(image, inside, reach=2 * _BLED)
+    used, bled = atlas.mask(image.shape[0]), _BLED * image.shape[0] / _TEXELS
+    inside = distance_inside(used.astype(np.uint8)) > bled
+    rims = spread(image, inside, reach=2 * bled)
     return spread(np.where(used[..., None], rims, image), used)
 
 
@@ -49,8 +50,9 @@ def levelled(image: Floats, atlas: Atlas) -> Floats:
 
 
 def _correction(image: Floats, seams: Seams, used: NDArray[np.bool_], scale: float) -> Floats:
-    """(S, S, C) half of the seams' steps, averaged over `scale` texels and fading with the distance from the seam."""
+    """(S, S, C) half of the seams' steps, averaged over `scale` / 512 of the atlas, fading off the seam."""
     size = image.shape[0]
+    reach = scale * size / _TEXELS
     places = seams.pairs(0.5 / size, _INSET / size) * np.array([1, -1], np.float32) * size
     places += np.array([0, size], np.float32)
     whole = sample(used.astype(np.float32), places).min(axis=1) > 0.5
@@ -63,7 +65,7 @@ def _correction(image: Floats, seams: Seams, used: NDArray[np.bool_], scale: flo
     total = np.zeros((size, size, image.shape[2] + 1), np.float32)
     np.add.at(total, (rows, columns), np.concatenate([half.reshape(-1, image.shape[2]), np.ones((len(rows), 1))], 1))
     away = distance_inside((total[..., -1] == 0).astype(np.uint8))
-    soft = blur(total, scale)
-    fade = np.clip(1 - away / np.float32(_FADE * scale), 0, 1)
+    soft = blur(total, reach)
+    fade = np.clip(1 - away / np.float32(_FADE * reach), 0, 1)
     fade = fade * fade * (3 - 2 * fade)
     return soft[..., :-1] / np.maximum(soft[..., -1:], _LEAST_WEIGHT) * fade[..., None]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -10,13 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from uvmap_id.link.errors import ErrorCode, UVMapError
+from uvmap_id.onnx_runtime import load_runtime
 from uvmap_id.pictures import Floats, lanczos, resize
 
 _TILE = 256
 _OVERLAP = 16
 _FACTORS = (2, 4)
 _TYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16}
-_ERRORS = "Fail InvalidArgument InvalidGraph InvalidProtobuf NoModel NotImplemented RuntimeException".split()
 
 
 class Enlarge(Protocol):
@@ -43,21 +42,11 @@ class Upscaler:
         Raises:
             UVMapError: package_missing, weights_invalid or weights_unsupported.
         """
-        try:
-            import onnxruntime
-        except ImportError as error:
-            raise UVMapError(
-                ErrorCode.PACKAGE_MISSING,
-                "The upscaler needs the package onnxruntime.",
-                'Install it: pip install "uvmap-id[diffusion]". Or choose the upscaler "lanczos".',
-            ) from error
-        wanted = ("CUDAExecutionProvider", "CPUExecutionProvider")
-        providers = [name for name in wanted if name in onnxruntime.get_available_providers()]
-        state = onnxruntime.capi.onnxruntime_pybind11_state
+        runtime = load_runtime("The upscaler")
         self._name = model.name
-        self._errors = tuple(getattr(state, name) for name in _ERRORS)
+        self._errors = runtime.errors
         try:
-            self._session: Any = onnxruntime.InferenceSession(str(model), providers=providers)
+            self._session = runtime.module.InferenceSession(str(model), providers=runtime.providers)
         except self._errors as error:
             raise UVMapError(
                 ErrorCode.WEIGHTS_INVALID,
@@ -94,10 +83,7 @@ class Upscaler:
         frame = (_OVERLAP, count * step + _OVERLAP - side)
         framed = np.pad(image, (frame, frame, (0, 0)), mode="edge")
         starts = range(0, count * step, step)
-        rows = [
-            np.concatenate([self._tile_at(framed, top, left) for left in starts], axis=1)
-            for top in starts
-        ]
+        rows = [np.concatenate([self._tile_at(framed, top, left) for left in starts], axis=1) for top in starts]
         joined = np.concatenate(rows)
         larger = side * joined.shape[0] // (count * step)
         return np.clip(joined[:larger, :larger], 0, 1)
