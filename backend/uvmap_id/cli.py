@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from uvmap_id import __version__
+from uvmap_id.cli_weights import weights
 from uvmap_id.link.errors import ErrorCode, Failure, UVMapError
 from uvmap_id.link.request import (
     DEFAULT_RELIGHT,
@@ -66,6 +67,7 @@ app = typer.Typer(
 )
 bodies = typer.Typer(help="Bodies in SMPL's atlas; for developers.", no_args_is_help=True)
 app.add_typer(bodies, name="bodies")
+app.add_typer(weights, name="weights")
 
 
 def main() -> None:

@@ -16,7 +16,7 @@ import shutil
 import time
 import urllib.error
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
@@ -92,6 +92,14 @@ class _PassingError(Exception):
         self.pause_s = pause_s
 
 
+@dataclass(frozen=True, slots=True)
+class _Whole:
+    """A file of which all is here: the SHA-256 that it has to have, or "", and whether it came in pieces."""
+
+    sha256: str
+    pieced: bool
+
+
 def probe(address: Address, expected: Expected, patience: Patience) -> Expected:
     """Ask a server for what is not known yet about a file, without fetching it.
 
@@ -133,22 +141,21 @@ def download(address: Address, target: Path, expected: Expected, report: Report,
             kept. `download_corrupt`: what came is not the file; it is removed. `disk_full`, `output_not_writable`.
     """
     part = Part(target)
-    resumed = part.size > 0
 
-    def attempt() -> Expected:
+    def attempt() -> _Whole:
         return _fetch(address, part, expected, report, patience)
 
     try:
-        agreed = _persist(attempt, address, patience, lambda: part.size)
+        whole = _persist(attempt, address, patience, lambda: part.size)
         digest = part.digest()
-        if resumed and agreed.sha256 and digest != agreed.sha256:
-            # The old part may have been damaged: once more from the start.
+        if whole.pieced and digest != (whole.sha256 or digest):
+            # A piece may be damaged: once more from the start.
             part.remove()
-            agreed = _persist(attempt, address, patience, lambda: part.size)
+            whole = _persist(attempt, address, patience, lambda: part.size)
             digest = part.digest()
-        if agreed.sha256 and digest != agreed.sha256:
+        if digest != (whole.sha256 or digest):
             part.remove()
-            raise _corrupt(address, f"its SHA-256 is {digest}, not {agreed.sha256}")
+            raise _corrupt(address, f"its SHA-256 is {digest}, not {whole.sha256}")
         part.finish()
     except OSError as error:
         raise disk_error(error, target.parent) from error
@@ -175,8 +182,8 @@ def _persist(
             time.sleep(min(max(patience.pause_s * 2 ** (failures - 1), error.pause_s), _LONGEST_PAUSE_S))
 
 
-def _fetch(address: Address, part: Part, expected: Expected, report: Report, patience: Patience) -> Expected:
-    """One attempt. Returns what the file has to be, once all of it is here."""
+def _fetch(address: Address, part: Part, expected: Expected, report: Report, patience: Patience) -> _Whole:
+    """One attempt, which ends when all of the file is here."""
     offset, headers = _where_to_resume(address, part, expected)
     answer = _ask(address, headers, patience)
     with contextlib.closing(answer):
@@ -194,7 +201,7 @@ def _fetch(address: Address, part: Part, expected: Expected, report: Report, pat
         _receive(answer, part, start, agreed.size, report, patience)
     if agreed.size is not None and part.size != agreed.size:
         raise _PassingError(f"it ended after {part.size} of {agreed.size} bytes")
-    return agreed
+    return _Whole(agreed.sha256, start > 0)
 
 
 def _where_to_resume(address: Address, part: Part, expected: Expected) -> tuple[int, dict[str, str]]:
@@ -210,11 +217,11 @@ def _where_to_resume(address: Address, part: Part, expected: Expected) -> tuple[
     return (part.size, headers) if origin.etag or expected.sha256 else (0, {})
 
 
-def _settled(part: Part, expected: Expected, answer: Answer) -> Expected:
+def _settled(part: Part, expected: Expected, answer: Answer) -> _Whole:
     """What "range not satisfiable" means: the part is whole already, or it is no part of this file."""
     match = re.fullmatch(r"bytes \*/(\d{1,18})", answer.headers.get("Content-Range", ""))
     if match and int(match[1]) == part.size and expected.sha256:
-        return replace(expected, size=part.size)
+        return _Whole(expected.sha256, True)
     part.remove()
     raise _PassingError("the server does not know the part that is here")
 

@@ -32,7 +32,7 @@ def accept(store: Path, licence: Licence) -> None:
 
 
 def is_accepted(store: Path, licence: Licence) -> bool:
-    """True where the licence needs no acceptance, or has it; for another text than the accepted one it is asked again."""
+    """True where the licence needs no acceptance, or where the very text that it names was accepted."""
     noted = _read(store).get(licence.id)
     return licence.commercial or (isinstance(noted, dict) and noted.get("url") == licence.url)
 

@@ -22,13 +22,14 @@ from uvmap_id.link.connection import state_dir
 from uvmap_id.link.errors import ErrorCode, UVMapError
 from uvmap_id.server.disk import disk_error, remove, sync_folder
 from uvmap_id.weights.catalogue import ID, Catalogue, Purpose, load_catalogue, unknown_weights
+from uvmap_id.weights.part import SUFFIX
 from uvmap_id.weights.record import Record, StoredFile, file_hash, read_record, write_record
 
 DIR_VARIABLE = "UVMAP_ID_WEIGHTS_DIR"
 
 _PARTIAL = ".partial"
 _PLAN = "plan.json"
-# Which weights to take for textures, best first, as `recognise` calls them: those that know faces before those that don't.
+# Which weights to take for textures, best first, by kind: those that know faces before those that don't.
 _BEST_TEXTURES = ("uvmap-id-fused", "uvmap-id", "ip-adapter-faceid", "sd15", "texdreamer")
 NEEDED_BASE = {"ip-adapter-faceid": "sd15", "texdreamer": "sd2"}
 
@@ -101,6 +102,10 @@ class WeightsStore:
                 found.append(_as_installed(folder, record))
         return found
 
+    def ids(self) -> list[str]:
+        """The names of all weights that were installed, whole or not."""
+        return [folder.name for folder in self._folders() if read_record(folder)]
+
     def path(self, weights_id: str) -> Path:
         """Where weights are: a folder, or a file that was linked in place.
 
@@ -133,9 +138,7 @@ class WeightsStore:
     def partial(self, weights_id: str) -> Partial | None:
         """How much of a download is here, or None where none was begun."""
         folder = self.staging(weights_id)
-        files = (
-            [path for path in folder.rglob("*") if path.is_file() and path.suffix != ".json"] if folder.exists() else []
-        )
+        files = [path for path in folder.rglob("*") if path.is_file() and not _is_note(path)]
         if not files:
             return None
         return Partial(sum(path.stat().st_size for path in files), _planned(folder))
@@ -275,6 +278,10 @@ def _fault(path: Path, file: StoredFile, thorough: bool) -> Fault | None:
 
 def _as_installed(folder: Path, record: Record) -> InstalledWeights:
     return InstalledWeights(record.id, record.root(folder), record.purpose, record.kind, record.size, record.licence)
+
+
+def _is_note(path: Path) -> bool:
+    return path.name == _PLAN or path.name.endswith(f"{SUFFIX}.json")
 
 
 def _planned(folder: Path) -> int | None:
