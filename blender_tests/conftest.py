@@ -10,6 +10,7 @@ Environment:
 from __future__ import annotations
 
 import importlib
+import json
 import os
 import struct
 import subprocess
@@ -103,15 +104,15 @@ def state_dir(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 def stop_backend() -> None:
     """End the backend that runs in the present state folder, if any."""
     client, connection = (importlib.import_module(f"{PACKAGE}.link.{name}") for name in ("client", "connection"))
-    messages = importlib.import_module(f"{PACKAGE}.link.messages")
+    errors = importlib.import_module(f"{PACKAGE}.link.errors")
     try:
         found = connection.read_connection(connection.state_dir())
-    except messages.UVMapError:
+    except errors.UVMapError:
         return
     with client.Client.connect(found, "blender_tests") as connected:
         try:
             connected.wait_until_welcome()
-        except messages.UVMapError:
+        except errors.UVMapError:
             return
         connected.shutdown()
         connected.poll()
@@ -160,12 +161,18 @@ def textures(tmp_path: Path) -> Path:
     return make_textures(tmp_path / "textures", (200, 30, 30))
 
 
-def make_textures(folder: Path, color: tuple[int, int, int]) -> Path:
+Color = tuple[int, int, int]
+
+
+def make_textures(folder: Path, color: Color, convention: str = "opengl", **more: Color) -> Path:
+    """A texture set as the backend writes it; `more` are further maps, or others in the place of the usual ones."""
     folder.mkdir(parents=True)
-    write_png(folder / "base_color.png", color)
-    write_png(folder / "normal.png", (128, 128, 255))
-    write_png(folder / "roughness.png", (128, 128, 128))
-    (folder / "manifest.json").write_text("{}", encoding="utf-8")
+    maps = {"base_color": color, "normal": (128, 128, 255), "roughness": (128, 128, 128), **more}
+    for name, filled in maps.items():
+        write_png(folder / f"{name}.png", filled)
+    manifest = {"maps": {name: {"file": f"{name}.png"} for name in maps}}
+    manifest["maps"]["normal"]["convention"] = convention
+    (folder / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
     return folder
 
 

@@ -30,6 +30,7 @@ def test_help(command: Command, capfd: pytest.CaptureFixture[str]) -> None:
     assert command("render", "--help") == 0
     shown = capfd.readouterr().out
     assert all(option in shown for option in ("--face", "--prompt", "--out", "--view", "--body", "--seed"))
+    assert all(option in shown for option in ("--steps", "--guidance-start", "--anchor", "--extra-map"))
 
 
 @pytest.mark.parametrize(
@@ -48,6 +49,10 @@ def test_bad_arguments(command: Command, arguments: list[str], capfd: pytest.Cap
         ("--size", "500", "size_not_offered"),
         ("--seed", "-1", "seed_out_of_range"),
         ("--engine", "magic", "engine_unknown"),
+        ("--steps", "0", "setting_out_of_range"),
+        ("--preset", "best", "setting_out_of_range"),
+        ("--extra-map", "gloss", "setting_out_of_range"),
+        ("--normal-convention", "vulkan", "setting_out_of_range"),
         ("--out", "none/picture.png", "output_not_writable"),
         ("--body", "none.obj", "body_unreadable"),
     ],

@@ -65,6 +65,46 @@ def test_same_settings_give_the_same_bytes(character: bpy.types.Scene) -> None:
     assert first == second
 
 
+def test_what_the_user_sets_reaches_the_request(ready: bpy.types.Scene, tmp_path: Path, module: Module) -> None:
+    settings = ready.uvmap_id
+    (tmp_path / "more.npy").write_bytes(b"\x93NUMPY an embedding")
+    for path in (tmp_path / "more.npy", "  "):
+        bpy.ops.uvmap_id.add_face()
+        settings.more_faces[-1].path = str(path)
+    settings.engine, settings.seed, settings.relight = "uvmap-id", 12, 0.1
+    settings.extra_maps, settings.normal_convention = {"subsurface", "orm"}, "directx"
+    wanted = {
+        "weights": "mine", "preset": "draft", "steps": 20, "scheduler": "euler", "guidance": 5.1, "guidance_start": 0.1,
+        "guidance_stop": 0.9, "identity_strength": 1.3, "negative_prompt": "", "template": "{prompt}", "anchor": 0.3,
+        "upscaler": "mine-too",
+    }  # fmt: skip
+    for name, value in wanted.items():
+        setattr(settings.diffusion, name, value)
+    job = module("operators.generate").submit(ready)
+    module("runtime").session().cancel(job)
+    request, link = job.request, module("link.request")
+    assert request.diffusion == link.DiffusionSettings(**wanted)
+    assert (request.engine, request.seed, request.relight) == ("uvmap-id", 12, 0.1)
+    assert (request.extra_maps, request.normal_convention) == (("orm", "subsurface"), "directx")
+    photo_hash = module("link.photo").photo_hash
+    assert request.more_faces == (photo_hash((tmp_path / "more.npy").read_bytes()),)
+
+
+def test_extra_maps_come_along_and_skin_scatters(character: bpy.types.Scene) -> None:
+    settings = character.uvmap_id
+    settings.extra_maps, settings.normal_convention = {"subsurface", "orm"}, "directx"
+    bpy.ops.uvmap_id.generate()
+    names = {path.name for path in Path(settings.result).iterdir()}
+    assert names >= {"orm.png", "subsurface.png", "normal.png", "manifest.json"}
+    (material,) = settings.body.data.materials
+    shader = next(node for node in material.node_tree.nodes if node.type == "BSDF_PRINCIPLED")
+    mask = shader.inputs["Subsurface Weight"].links[0].from_node.image
+    assert Path(bpy.path.abspath(mask.filepath)).name == "subsurface.png"
+    settings.extra_maps = set()
+    bpy.ops.uvmap_id.generate()
+    assert not shader.inputs["Subsurface Weight"].is_linked
+
+
 def test_generate_by_ticks(character: bpy.types.Scene, module: Module) -> None:
     session = module("runtime").session()
     character.uvmap_id.prompt = "white shirt, blue jeans, riding a unicorn"
@@ -151,9 +191,9 @@ def test_an_unexpected_error_at_the_end_is_an_answer(
     launch = module("link.launcher").Launch
     session = module("session").Session(lambda job, folder: folder / job.no_such_field, lambda: launch([str(backend)]))
     photo = portrait.read_bytes()
-    request = module("link.messages").TextureRequest(module("link.photo").photo_hash(photo), PROMPT, size=512)
-    job = session.submit(request, photo, character.session_uid, 0)
-    with pytest.raises(module("link.messages").UVMapError, match=r"internal: .*no_such_field"):
+    request = module("link.request").TextureRequest(module("link.photo").photo_hash(photo), PROMPT, size=512)
+    job = session.submit(request, (photo,), character.session_uid, 0)
+    with pytest.raises(module("link.errors").UVMapError, match=r"internal: .*no_such_field"):
         session.wait(job)
     assert not session.busy
 
@@ -202,6 +242,8 @@ def test_bad_photos(
         ("prompt", "  \n", "prompt_empty"),
         ("prompt", "a" * 100_000, "prompt_too_long"),
         ("subject", "a" * 201, "subject_too_long"),
+        ("diffusion.template", "a" * 2001, "prompt_too_long"),
+        ("diffusion.scheduler", "a" * 101, "setting_out_of_range"),
         ("prompt", "bell \a", "text_invalid"),
         ("body", None, "body_missing"),
     ],
@@ -209,7 +251,8 @@ def test_bad_photos(
 def test_bad_settings_start_nothing(
     ready: bpy.types.Scene, tmp_path: Path, name: str, value: str | None, code: str
 ) -> None:
-    setattr(ready.uvmap_id, name, value)
+    group, _, field = name.rpartition(".")
+    setattr(ready.uvmap_id.path_resolve(group) if group else ready.uvmap_id, field, value)
     _fails_with(code)
     assert not (tmp_path / "state").exists()
 

@@ -12,12 +12,52 @@ import bpy
 import pytest
 from conftest import PACKAGE
 
-OPERATORS = ("add_mannequin", "import_body", "generate", "cancel", "render_character")
+OPERATORS = (
+    "add_mannequin", "import_body", "generate", "cancel", "add_face", "remove_face", "render_character",
+)  # fmt: skip
 
 
 def test_panel_sits_in_its_own_tab() -> None:
     panel = bpy.types.UVMAP_ID_PT_character
     assert (panel.bl_space_type, panel.bl_region_type, panel.bl_category) == ("VIEW_3D", "UI", "UVMap-ID")
+
+
+@pytest.mark.parametrize("name", ["maps", "advanced"])
+def test_sub_panels_are_closed_parts_of_it(name: str) -> None:
+    panel = getattr(bpy.types, f"UVMAP_ID_PT_{name}")
+    assert panel.bl_parent_id == "UVMAP_ID_PT_character"
+    assert "DEFAULT_CLOSED" in panel.bl_options
+
+
+@pytest.mark.parametrize(("engine", "shown"), [("auto", True), ("uvmap-id", True), ("projection", False)])
+def test_advanced_settings_are_for_engines_that_know_them(scene: bpy.types.Scene, engine: str, shown: bool) -> None:
+    scene.uvmap_id.engine = engine
+    assert bpy.types.UVMAP_ID_PT_advanced.poll(bpy.context) is shown
+
+
+def test_the_engines_settings_are_the_requests(scene: bpy.types.Scene, module: Callable[[str], ModuleType]) -> None:
+    request = module("link.request")
+    diffusion = scene.uvmap_id.diffusion
+    assert module("properties").diffusion_of(scene.uvmap_id) == request.DiffusionSettings()
+    for name, setting in request.SETTINGS.items():
+        found = diffusion.bl_rna.properties[name]
+        assert found.name == setting.title
+        assert found.description == setting.description
+        if found.type in ("INT", "FLOAT"):
+            assert (found.hard_min, found.hard_max) == pytest.approx((setting.lowest, setting.highest))
+        if found.type == "ENUM":
+            assert tuple(item.identifier for item in found.enum_items) == setting.choices
+
+
+def test_there_is_room_for_seven_further_photos(scene: bpy.types.Scene) -> None:
+    with pytest.raises(RuntimeError, match="no further photo"):
+        bpy.ops.uvmap_id.remove_face()
+    for _ in range(7):
+        assert bpy.ops.uvmap_id.add_face() == {"FINISHED"}
+    with pytest.raises(RuntimeError, match="at most 8"):
+        bpy.ops.uvmap_id.add_face()
+    bpy.ops.uvmap_id.remove_face()
+    assert len(scene.uvmap_id.more_faces) == 6
 
 
 @pytest.mark.parametrize("name", OPERATORS)
@@ -30,14 +70,14 @@ def test_operators_are_there_and_described(name: str) -> None:
 
 def test_settings_have_the_offered_choices(scene: bpy.types.Scene, module: Callable[[str], ModuleType]) -> None:
     settings = scene.uvmap_id
-    messages = module("link.messages")
+    request = module("link.request")
     properties = settings.bl_rna.properties
-    assert tuple(int(item.identifier) for item in properties["size"].enum_items) == messages.SIZES
-    assert tuple(item.identifier for item in properties["engine"].enum_items) == messages.ENGINES
+    assert tuple(int(item.identifier) for item in properties["size"].enum_items) == request.SIZES
+    assert tuple(item.identifier for item in properties["engine"].enum_items) == request.ENGINES
     assert (settings.size, settings.engine, settings.seed) == ("1024", "auto", 0)
-    assert settings.relight == pytest.approx(messages.DEFAULT_RELIGHT)
-    settings.seed = messages.SEED_LIMIT - 1
-    assert settings.seed == messages.SEED_LIMIT - 1
+    assert settings.relight == pytest.approx(request.DEFAULT_RELIGHT)
+    settings.seed = request.SEED_LIMIT - 1
+    assert settings.seed == request.SEED_LIMIT - 1
 
 
 def test_state_is_read_only(scene: bpy.types.Scene) -> None:

@@ -11,8 +11,9 @@ from pathlib import Path
 from types import ModuleType
 
 import bpy
+import numpy as np
 import pytest
-from conftest import make_textures, names_in_file
+from conftest import Color, make_textures, names_in_file
 
 Assign = Callable[[Path], bpy.types.Material]
 
@@ -42,6 +43,52 @@ def test_maps_reach_their_sockets(assign: Assign, textures: Path) -> None:
     assert found["base_color"].colorspace_settings.name == "sRGB"
     assert found["roughness"].colorspace_settings.name == "Non-Color"
     assert found["normal"].colorspace_settings.name == "Non-Color"
+
+
+def test_either_convention_of_normals_renders_the_same(
+    assign: Assign, module: Callable[[str], ModuleType], scene: bpy.types.Scene, tmp_path: Path
+) -> None:
+    tilted: Color = (150, 200, 220)
+    flipped: Color = (150, 55, 220)
+    sets = {
+        "up": make_textures(tmp_path / "up", (180, 120, 90), normal=tilted),
+        "down": make_textures(tmp_path / "down", (180, 120, 90), "directx", normal=flipped),
+        "wrong": make_textures(tmp_path / "wrong", (180, 120, 90), normal=flipped),
+        "up again": make_textures(tmp_path / "again", (180, 120, 90), normal=tilted),
+    }
+    stage, pictures = module("stage"), {}
+    for name, folder in sets.items():
+        assign(folder)
+        path = stage.render(scene.uvmap_id.body, tmp_path / f"{name}.png", stage.Shot(stage.View.FACE, 64, 64, 4))
+        pictures[name] = _pixels(path)
+    assert np.abs(pictures["up"] - pictures["down"]).max() < 0.01
+    assert np.abs(pictures["up"] - pictures["up again"]).max() < 0.01
+    assert np.abs(pictures["up"] - pictures["wrong"]).max() > 0.1
+
+
+def _pixels(path: Path) -> np.ndarray[tuple[int], np.dtype[np.float32]]:
+    image = bpy.data.images.load(str(path))
+    pixels = np.empty(len(image.pixels), np.float32)
+    image.pixels.foreach_get(pixels)
+    bpy.data.images.remove(image)
+    return pixels
+
+
+def test_skin_scatters_light_where_the_mask_says_so(assign: Assign, textures: Path, tmp_path: Path) -> None:
+    plain, nodes = assign(textures), len(assign(textures).node_tree.nodes)
+    before = names_in_file()
+    masked = make_textures(tmp_path / "masked", (200, 30, 30), subsurface=(255, 255, 255), orm=(255, 128, 0))
+    assert assign(masked) == plain
+    shader = _source(plain.node_tree, "OUTPUT_MATERIAL", "Surface")
+    mask = shader.inputs["Subsurface Weight"].links[0].from_node.image
+    assert Path(bpy.path.abspath(mask.filepath)) == masked / "subsurface.png"
+    assert mask.colorspace_settings.name == "Non-Color"
+    # Millimetres of a person of natural size.
+    assert 0.001 < shader.inputs["Subsurface Scale"].default_value < 0.01
+    assign(textures)
+    assert len(plain.node_tree.nodes) == nodes
+    assert shader.inputs["Subsurface Weight"].default_value == 0
+    assert names_in_file() == before
 
 
 def test_assigning_again_piles_nothing_up(assign: Assign, textures: Path, tmp_path: Path) -> None:
@@ -88,7 +135,16 @@ def test_images_beside_a_saved_file_are_relative(assign: Assign, textures: Path,
 
 def test_an_incomplete_set_is_refused(assign: Assign, textures: Path, module: Callable[[str], ModuleType]) -> None:
     (textures / "normal.png").unlink()
-    with pytest.raises(module("link.messages").UVMapError, match="image_unreadable"):
+    with pytest.raises(module("link.errors").UVMapError, match="image_unreadable"):
+        assign(textures)
+
+
+@pytest.mark.parametrize("text", ["", "{}", '{"maps": []}', "[" * 100_000])
+def test_a_set_without_a_real_manifest_is_refused(
+    assign: Assign, textures: Path, module: Callable[[str], ModuleType], text: str
+) -> None:
+    (textures / "manifest.json").write_text(text, encoding="utf-8")
+    with pytest.raises(module("link.errors").UVMapError, match="settings_unreadable"):
         assign(textures)
 
 

@@ -31,9 +31,19 @@ def test_set_is_copied_whole(module: Callable[[str], ModuleType], textures: Path
     }
 
 
+def test_all_maps_of_the_manifest_are_copied_and_nothing_else(
+    module: Callable[[str], ModuleType], tmp_path: Path
+) -> None:
+    folder = make_textures(tmp_path / "set", (1, 2, 3), orm=(255, 1, 0), subsurface=(9, 9, 9))
+    (folder / "notes.txt").write_text("not the set's", encoding="utf-8")
+    kept = module("results").keep(folder, tmp_path / "kept" / "set")
+    names = {"base_color.png", "normal.png", "roughness.png", "orm.png", "subsurface.png", "manifest.json"}
+    assert {path.name for path in kept.iterdir()} == names
+
+
 def test_an_incomplete_set_leaves_nothing(module: Callable[[str], ModuleType], textures: Path, tmp_path: Path) -> None:
     (textures / "roughness.png").unlink()
-    with pytest.raises(module("link.messages").UVMapError, match="output_not_writable"):
+    with pytest.raises(module("link.errors").UVMapError, match="output_not_writable"):
         module("results").keep(textures, tmp_path / "kept" / "set")
     assert list((tmp_path / "kept").iterdir()) == []
 
@@ -41,5 +51,5 @@ def test_an_incomplete_set_leaves_nothing(module: Callable[[str], ModuleType], t
 def test_a_place_that_is_no_folder(module: Callable[[str], ModuleType], tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way", encoding="utf-8")
     textures = make_textures(tmp_path / "set", (1, 2, 3))
-    with pytest.raises(module("link.messages").UVMapError, match="output_not_writable"):
+    with pytest.raises(module("link.errors").UVMapError, match="output_not_writable"):
         module("results").keep(textures, tmp_path / "file" / "set")

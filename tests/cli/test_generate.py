@@ -16,7 +16,10 @@ import pytest
 from uvmap_id.link.connection import Connection, read_connection
 from uvmap_id.link.errors import ErrorCode, UVMapError
 from uvmap_id.link.messages import PHOTO_LIMIT
-from uvmap_id.texture_folder import FILE_NAMES
+from uvmap_id.link.request import MAPS, SETTINGS
+from uvmap_id.link.texture_set import MANIFEST_NAME, map_file
+
+FILE_NAMES = (*map(map_file, MAPS), MANIFEST_NAME)
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 Eventually = Callable[..., None]
@@ -85,6 +88,16 @@ BAD_ARGUMENTS = {
     "a relight that is no number": ({"--relight": "much"}, "relight_out_of_range"),
     "a seed of 10,000 digits": ({"--seed": "9" * 10_000}, "seed_out_of_range"),
     "an unknown engine": ({"--engine": "magic"}, "engine_unknown"),
+    "an unknown extra map": ({"--extra-map": "gloss"}, "setting_out_of_range"),
+    "an unknown convention": ({"--normal-convention": "vulkan"}, "setting_out_of_range"),
+    "an unknown preset": ({"--preset": "best"}, "setting_out_of_range"),
+    "too many steps": ({"--steps": "201"}, "setting_out_of_range"),
+    "half a step": ({"--steps": "1.5"}, "setting_out_of_range"),
+    "a guidance that is no number": ({"--guidance": "strict"}, "setting_out_of_range"),
+    "an anchor that is NaN": ({"--anchor": "nan"}, "setting_out_of_range"),
+    "an overlong template": ({"--template": "x" * 10_000}, "prompt_too_long"),
+    "no settings": ({"--settings": "nowhere.json"}, "settings_unreadable"),
+    "settings that are a folder": ({"--settings": "."}, "settings_unreadable"),
 }
 
 
@@ -117,6 +130,64 @@ def test_an_empty_photo_is_no_image(uvmap_id: Run, tmp_path: Path) -> None:
     )
     assert (result.returncode, error_of(result)) == (1, "image_unreadable")
     assert not (tmp_path / "out").exists()
+
+
+def test_a_manifest_is_enough_to_make_the_texture_again(
+    uvmap_id: Run, server: Connection, face: Path, tmp_path: Path
+) -> None:
+    embedding = tmp_path / "more.npy"
+    embedding.write_bytes(b"\x93NUMPY")
+    faces = ("--face", str(face), "--face", str(embedding))
+    first, again, other = (tmp_path / name for name in ("first", "again", "other"))
+    settings = ("--settings", str(first / "manifest.json"))
+    made = (
+        uvmap_id(
+            "generate", *faces, "--prompt", "blue jeans", "--subject", "a woman", "--size", "512", "--seed", "11",
+            "--relight", "0.5", "--extra-map", "subsurface", "--extra-map", "orm", "--normal-convention", "directx",
+            "--weights", "mine", "--preset", "draft", "--steps", "20", "--scheduler", "euler", "--guidance", "5",
+            "--guidance-start", "0.1", "--guidance-stop", "0.9", "--identity-strength", "1.5", "--negative-prompt", "",
+            "--template", "{prompt}", "--anchor", "0.3", "--upscaler", "mine-too", "--out", str(first),
+        ),
+        uvmap_id("generate", *settings, *faces, "--out", str(again)),
+        uvmap_id("generate", *settings, "--face", str(face), "--seed", "12", "--steps", "21", "--out", str(other)),
+    )  # fmt: skip
+    assert [result.returncode for result in made] == [0, 0, 0], made
+    assert contents(first) == contents(again)
+    assert len(contents(first)) == 6
+    request, changed = (json.loads((folder / "manifest.json").read_text())["request"] for folder in (first, other))
+    assert request["diffusion"] == {
+        "weights": "mine", "preset": "draft", "steps": 20, "scheduler": "euler", "guidance": 5.0, "guidance_start": 0.1,
+        "guidance_stop": 0.9, "identity_strength": 1.5, "negative_prompt": "", "template": "{prompt}", "anchor": 0.3,
+        "upscaler": "mine-too",
+    }  # fmt: skip
+    # What is typed wins, and the photos are those of the command.
+    assert (changed["seed"], changed["diffusion"]["steps"], changed["more_faces"]) == (12, 21, [])
+    assert changed["prompt"] == request["prompt"]
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def test_a_first_face_that_is_an_embedding_ends_with_2(uvmap_id: Run, state: Path, tmp_path: Path) -> None:
+    (tmp_path / "face.npy").write_bytes(b"\x93NUMPY")
+    result = uvmap_id(
+        "generate", "--face", str(tmp_path / "face.npy"), "--prompt", "jeans", "--out", str(tmp_path / "out")
+    )
+    assert (result.returncode, error_of(result)) == (2, "embedding_invalid")
+    assert not state.exists()
+
+
+def test_more_than_eight_faces_end_with_2(uvmap_id: Run, state: Path, face: Path, tmp_path: Path) -> None:
+    result = uvmap_id("generate", *("--face", str(face)) * 9, "--prompt", "jeans", "--out", str(tmp_path / "out"))
+    assert (result.returncode, error_of(result)) == (2, "setting_out_of_range")
+    assert not state.exists()
+
+
+def test_help_explains_every_setting_of_the_engine(uvmap_id: Run) -> None:
+    said = uvmap_id("generate", "--help").stdout
+    assert all(f"--{name.replace('_', '-')}" in said for name in SETTINGS)
+    assert 'Engine "uvmap-id"' in said
 
 
 @pytest.mark.parametrize(

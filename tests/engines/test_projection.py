@@ -33,6 +33,7 @@ MANNEQUIN = Path(__file__).parents[2] / "addon" / "assets" / "mannequin.npz"
 PROMPT = "wearing white shirt, blue jeans"
 # Cheeks, lips, eyebrows, eyes, nose and chin in mediapipe's numbering.
 CHEEKS = ((0.235, 0.755), (0.363, 0.755))
+MAP_FIELDS = ("base_color", "normal", "roughness", "subsurface")
 FEATURES = (50, 280, 205, 425, 0, 17, 105, 334, 159, 386, 145, 374, 4, 5, 6, 197, 98, 327, 199, 61, 291)
 
 
@@ -103,8 +104,9 @@ def photographed(texture: str, yaw: float) -> NDArray[np.uint8]:
 def test_maps_have_the_size_that_was_asked_for(generate: Generate, size: int) -> None:
     result = generate(size=size)
     assert result.base_color.shape == result.normal.shape == (size, size, 3)
-    assert result.roughness.shape == (size, size)
-    assert result.base_color.dtype == result.normal.dtype == result.roughness.dtype == np.uint8
+    assert result.roughness.shape == result.subsurface.shape == (size, size)
+    for name in MAP_FIELDS:
+        assert getattr(result, name).dtype == np.uint8
 
 
 def test_the_shirt_is_white_and_the_jeans_are_blue(textures: TextureSet) -> None:
@@ -179,9 +181,37 @@ def test_cloth_is_rougher_than_skin(textures: TextureSet) -> None:
     )
 
 
+def test_light_enters_skin_and_nothing_that_covers_it(textures: TextureSet, generate: Generate) -> None:
+    bare = generate(prompt="bald, barefoot, white shirt, blue jeans, sunglasses", size=1024)
+    eye, crown, cheek, hand, shirt, jeans = (
+        (0.262, 0.80),
+        (0.08, 0.90),
+        (0.23, 0.745),
+        (0.70, 0.085),
+        (0.25, 0.35),
+        (0.72, 0.8),
+    )
+
+    def share(made: TextureSet, uv: tuple[float, float]) -> float:
+        return float(at(np.repeat(made.subsurface[..., None], 3, axis=2), uv).mean()) / 255
+
+    for made, skin, covered in (
+        (textures, (cheek, hand), (crown, shirt, jeans)),
+        (bare, (cheek, hand, crown), (eye, shirt, jeans)),
+    ):
+        assert [round(share(made, place), 2) for place in skin] == [1.0] * len(skin)
+        assert [round(share(made, place), 2) for place in covered] == [0.0] * len(covered)
+
+
+def test_the_eyes_are_no_skin(textures: TextureSet) -> None:
+    lids = np.round(Atlas.load().landmarks[[33, 133, 159, 145]] * 1024 - 0.5).astype(int)
+    column, row = lids[:, 0].mean().astype(int), 1023 - lids[:, 1].mean().astype(int)
+    assert textures.subsurface[row, column] < 50
+
+
 def test_the_same_request_gives_the_same_bytes(generate: Generate) -> None:
     one, other, different = generate(seed=7), generate(seed=7), generate(seed=8)
-    for name in ("base_color", "normal", "roughness"):
+    for name in MAP_FIELDS:
         assert (getattr(one, name) == getattr(other, name)).all()
     assert (one.base_color != different.base_color).any()
 

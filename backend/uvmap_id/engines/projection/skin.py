@@ -70,4 +70,6 @@ def paint_face(canvas: Canvas, face: WarpedFace, tone: Floats, hair: Floats | No
     fine = luminance - blur(luminance, canvas.size / 340)
     skin = 1 - face.features
     roughness = _MOIST_ROUGHNESS + (_ROUGHNESS - _MOIST_ROUGHNESS) * skin
-    part.paint(face.cover * kept, face.colour, roughness, 0.6 * fine * skin, skin)
+    # The photo's own hair comes along above the forehead.
+    bare = skin * (1 - upper * (1 - soft))
+    part.paint(face.cover * kept, face.colour, roughness, 0.6 * fine * skin, bare)
