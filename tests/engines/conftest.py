@@ -21,7 +21,9 @@ def photo_file() -> bytes:
 def weights_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A store with UVMap-ID's release, its VAE, text-only weights and models that recognise faces."""
     pytest.importorskip("insightface", reason="the extra [diffusion] is not installed")
-    pytest.importorskip("torch", reason="the extra [diffusion] is not installed")
+    torch = pytest.importorskip("torch", reason="the extra [diffusion] is not installed")
+    # Threads that wait for each other on a busy machine make tiny layers slow.
+    torch.set_num_threads(1)
     from tiny_identity import write_models
 
     from uvmap_id.weights.catalogue import Purpose
