@@ -61,4 +61,5 @@ def _load(icons: ImagePreviewCollection, name: str, picture: bytes) -> None:
         path = Path(folder, "preview.png")
         path.write_bytes(picture)
         # Blender reads the file when somebody looks, and by then it may be gone: look now.
-        _ = tuple(icons.load(name, str(path), "IMAGE").image_size)
+        size = icons.load(name, str(path), "IMAGE").image_size
+        _ = tuple(size)  # pyright: ignore[reportArgumentType] - the stubs don't know that it can be read

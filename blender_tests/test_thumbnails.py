@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -40,6 +41,16 @@ def test_the_newest_picture_is_shown_until_the_job_ends(module: Module, job: Any
         assert thumbnails.icon_of(job) == 0
     thumbnails.update([])
     assert len(thumbnails._icons) == 0
+
+
+def test_a_job_keeps_its_newest_picture_while_it_runs(module: Module, job: Any, pictures: list[bytes]) -> None:
+    session, messages = module("runtime").session(), module("link.messages")
+    for picture in pictures:
+        session._follow(job, messages.Preview(job.id, base64.b64encode(picture).decode()))
+        assert job.preview == picture
+    session._follow(job, messages.Preview(job.id, "no base64"))
+    session._follow(job, messages.Cancelled(job.id))
+    assert (job.preview, job.state.value) == (b"", "cancelled")
 
 
 @pytest.mark.parametrize("picture", [b"no picture", b"\x89PNG\r\n\x1a\n"])

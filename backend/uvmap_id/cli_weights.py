@@ -239,15 +239,12 @@ def convert(
 ) -> None:
     """Write weights in this project's own format, which loads with nothing left to compute."""
     with _errors_reported(), _diffusion_needed():
+        # Before torch is loaded, which takes seconds.
+        weights_path = _place(source)
+        base_path, vae_path = _place(base) if base else None, _place(vae) if vae else None
         from uvmap_id.weights.convert import convert as convert_weights
 
-        convert_weights(
-            _place(source),
-            destination,
-            base=_place(base) if base else None,
-            vae=_place(vae) if vae else None,
-            dtype=_dtype(dtype),
-        )
+        convert_weights(weights_path, destination, base=base_path, vae=vae_path, dtype=_dtype(dtype))
         typer.echo(destination)
 
 

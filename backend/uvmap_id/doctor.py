@@ -14,12 +14,16 @@ from pathlib import Path
 
 from uvmap_id.link.connection import make_state_dir, read_connection, state_dir
 from uvmap_id.link.errors import UVMapError
+from uvmap_id.weights.catalogue import Purpose
+from uvmap_id.weights.store import DIR_VARIABLE, WeightsStore, weights_dir
 
 _REINSTALL = "pip install --force-reinstall uvmap-id"
 _DIFFUSION = 'pip install "uvmap-id[diffusion]"'
 _REQUIRED = ("numpy", "opencv-python-headless", "pillow", "scikit-image", "scipy", "pyzmq", "filelock")
-_OPTIONAL = ("onnxruntime", "diffusers", "insightface")
+_OPTIONAL = ("diffusers", "transformers", "safetensors", "insightface")
+_RUNTIMES = ("onnxruntime", "onnxruntime-gpu")
 _FREE_GIB_WANTED = 1.0
+_FREE_GIB_FOR_WEIGHTS = 8.0
 _PROBE_TIMEOUT_S = 120.0
 _FACE_PROBE = "from uvmap_id.faces.landmarks import FaceFinder; FaceFinder().close()"
 _TORCH_PROBE = """
@@ -58,8 +62,10 @@ def examine() -> list[Check]:
         *(_package(name, CheckState.MISSING, _REINSTALL) for name in _REQUIRED),
         _face_model(),
         *(_package(name, CheckState.OPTIONAL, _DIFFUSION) for name in _OPTIONAL),
+        _onnxruntime(),
         _torch(),
-        Check("weights", CheckState.OPTIONAL, "none", 'Not needed: the engine "projection" works without.'),
+        _weights(),
+        _weights_folder(),
         _state_folder(),
         _backend(),
     ]
@@ -86,6 +92,41 @@ def _version(package: str) -> str | None:
         return metadata.version(package)
     except metadata.PackageNotFoundError:
         return None
+
+
+def _onnxruntime() -> Check:
+    found = [f"{name} {version}" for name in _RUNTIMES if (version := _version(name))]
+    if not found:
+        return Check("onnxruntime", CheckState.OPTIONAL, "not installed", _DIFFUSION)
+    if len(found) > 1:
+        # Both unpack into one folder, so that each lacks what the other overwrote.
+        fix = "pip uninstall -y onnxruntime onnxruntime-gpu, then install the one that you want again"
+        return Check("onnxruntime", CheckState.OPTIONAL, f"{' and '.join(found)} overwrite each other", fix)
+    return Check("onnxruntime", CheckState.OK, found[0])
+
+
+def _weights() -> Check:
+    store = WeightsStore()
+    installed = [weights.id for weights in store.installed()]
+    if store.default(Purpose.TEXTURE) is None:
+        detail = f"none for textures; installed: {', '.join(installed) or 'none'}"
+        fix = 'uvmap-id weights list. Not needed: the engine "projection" works without.'
+        return Check("weights", CheckState.OPTIONAL, detail, fix)
+    return Check("weights", CheckState.OK, ", ".join(installed))
+
+
+def _weights_folder() -> Check:
+    folder = weights_dir()
+    there = next((each for each in (folder, *folder.parents) if each.exists()), folder)
+    try:
+        free = shutil.disk_usage(there).free / 2**30
+    except OSError as error:
+        fix = f"Set {DIR_VARIABLE} to a folder that you may write to."
+        return Check("weights folder", CheckState.OPTIONAL, f"{folder}: {error.strerror or error}", fix)
+    if free < _FREE_GIB_FOR_WEIGHTS:
+        fix = f"Weights need up to {_FREE_GIB_FOR_WEIGHTS:.0f} GiB. Set {DIR_VARIABLE} to a folder on another disk."
+        return Check("weights folder", CheckState.OPTIONAL, f"{folder}, only {free:.1f} GiB free", fix)
+    return Check("weights folder", CheckState.OK, f"{folder}, {free:.0f} GiB free")
 
 
 def _face_model() -> Check:

@@ -18,9 +18,10 @@ import skimage.data
 from numpy.typing import NDArray
 from PIL import Image
 
-torch = pytest.importorskip("torch", reason="the extra [diffusion] is not installed")
+pytest.importorskip("torch", reason="the extra [diffusion] is not installed")
 pytest.importorskip("insightface", reason="the extra [diffusion] is not installed")
 
+import torch
 from tiny_identity import marked, scene
 
 from uvmap_id.atlas.layout import Atlas

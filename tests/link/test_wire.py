@@ -206,7 +206,7 @@ LIES = {
     "one too few": (7, None),
     "one too many": (0, 0, 0),
     "none": (),
-    "negative": (100, -93),
+    "negative": (100, -100),
 }
 
 

@@ -200,13 +200,46 @@ sys.stdin.buffer.read()
 """
 
 
+CHATTY_SERVER = (
+    sys.executable,
+    "-c",
+    "import sys; from uvmap_id.link.connection import state_dir; "
+    "from uvmap_id.server.main import ServerOptions, serve; "
+    f"serve(ServerOptions(state_dir(), worker_command=(sys.executable, '-c', {CHATTERBOX!r})))",
+)
+BUSY_CLIENT = """
+import os, signal, sys, time
+from uvmap_id.link.client import Client
+from uvmap_id.link.connection import read_connection
+from uvmap_id.link.messages import Failed
+from uvmap_id.link.photo import with_photos
+from uvmap_id.link.request import TextureRequest
+connection, photos = read_connection(), (b"photo",)
+with Client.connect(connection) as client:
+    client.wait_until_welcome()
+    client.submit(with_photos(TextureRequest("", "shirt"), photos), photos)
+    time.sleep(1)
+    os.kill(connection.pid, signal.SIGKILL)
+    time.sleep(3)
+    answers = []
+    while not answers or not isinstance(answers[-1], Failed):
+        answers += client.poll()
+    print(len(answers), answers[-1].code)
+"""
+
+
+def test_a_client_that_did_not_read_survives_the_servers_death(state: Path) -> None:
+    ensure_server(CHATTY_SERVER)
+    said = subprocess.run([sys.executable, "-c", BUSY_CLIENT], capture_output=True, text=True, timeout=30, check=False)
+    assert (said.returncode, said.stderr) == (0, "")
+    count, code = said.stdout.split()
+    # Its queue was full when the server died, or this would show nothing.
+    assert int(count) > 100
+    assert code == ErrorCode.BACKEND_LOST
+
+
 def test_a_client_that_does_not_read_loses_previews_and_nothing_else(state: Path, ask: Ask, photo: bytes) -> None:
-    server = (
-        "import sys; from uvmap_id.link.connection import state_dir; "
-        "from uvmap_id.server.main import ServerOptions, serve; "
-        f"serve(ServerOptions(state_dir(), worker_command=(sys.executable, '-c', {CHATTERBOX!r})))"
-    )
-    connection = ensure_server((sys.executable, "-c", server))
+    connection = ensure_server(CHATTY_SERVER)
     with Client.connect(connection, "slow") as slow, Client.connect(connection, "quick") as quick:
         job = slow.submit(ask("shirt"), (photo,))
         slow.wait_until_welcome()

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import email.message
 import hashlib
+import io
 import json
 import os
 import threading
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -14,7 +17,7 @@ from file_server import FileServer, Proxy, Served, running, wait_until
 from uvmap_id.link.errors import ErrorCode, UVMapError
 from uvmap_id.weights.catalogue import RemoteFile
 from uvmap_id.weights.download import Expected, Patience, Transfer, download, probe
-from uvmap_id.weights.web import Address, address_of
+from uvmap_id.weights.web import Address, Redirects, address_of
 
 CONTENT = os.urandom(3 << 20)
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
@@ -57,6 +60,14 @@ def test_a_passing_fault_is_overcome(server: FileServer, target: Path, fault: st
     assert get(server, target) == SHA256
     assert server.fired[fault] == 1
     assert target.read_bytes() == CONTENT
+
+
+def test_a_trickle_is_given_up_early(server: FileServer, target: Path) -> None:
+    server.files[FILE] = Served(CONTENT, ["trickle"])
+    assert get(server, target) == SHA256
+    assert server.fired["trickle"] == 1
+    (asked,) = server.ranged(FILE)
+    assert 0 < int(asked.removeprefix("bytes=").removesuffix("-")) < 100
 
 
 @pytest.mark.parametrize("fault", ["truncate", "stall"])
@@ -238,6 +249,13 @@ def test_a_redirect_to_plain_http_elsewhere_is_not_followed(server: FileServer, 
     error = assert_fails(ErrorCode.DOWNLOAD_FAILED, server, target)
     assert server.fired["redirect"] == 1
     assert "is not https" in error.failure.message
+
+
+def test_https_is_not_left_even_for_this_computer() -> None:
+    redirects = Redirects(Address("https://hub.example/a"), follow=True)
+    request = urllib.request.Request("https://hub.example/a")
+    with pytest.raises(UVMapError, match="would leave https"):
+        redirects.redirect_request(request, io.BytesIO(), 302, "Found", email.message.Message(), "http://localhost/a")
 
 
 def test_a_server_without_head_leaves_the_size_unknown(server: FileServer) -> None:

@@ -22,6 +22,7 @@ from uvmap_id.weights.fetch import Progress, fetch
 from uvmap_id.weights.importing import Import, import_weights
 from uvmap_id.weights.record import FILE_NAME, Record, describe, write_record
 from uvmap_id.weights.store import Fault, WeightsStore
+from uvmap_id.weights.tiny import TinyWeights
 
 QUICK = Patience(timeout_s=0.5, stall_s=0.3, attempts=2, pause_s=0.01)
 CONFIG, MODEL = b'{"a": 1}', os.urandom(500_000)
@@ -44,7 +45,10 @@ title = "A pair"
 purpose = "tokenizer"
 about = "Two files."
 licence = "mit"
-files = [{{ path = "sub/config.json", url = "{url}/config" }}, {{ path = "model.onnx", url = "{url}/model", sha256 = "{hash}" }}]
+files = [
+    {{ path = "sub/config.json", url = "{url}/config" }},
+    {{ path = "model.onnx", url = "{url}/model", sha256 = "{hash}" }},
+]
 
 [[weights]]
 id = "faces"
@@ -181,6 +185,7 @@ def test_a_damaged_record_is_as_good_as_none(store: WeightsStore, text: str) -> 
 def test_a_record_cannot_lead_out_of_its_folder(store: WeightsStore, folder: Path) -> None:
     path, _, _ = get(store, "pair")
     record = json.loads((path / FILE_NAME).read_text())
+    (folder.parent / "elsewhere").write_bytes(CONFIG)
     record["files"][0]["path"] = "../../elsewhere"
     (path / FILE_NAME).write_text(json.dumps(record))
     assert store.installed() == []
@@ -375,41 +380,34 @@ def test_nothing_can_be_imported_from_nowhere(store: WeightsStore, tmp_path: Pat
     assert code_of(import_weights, store, Import(tmp_path / "none")) == ErrorCode.WEIGHTS_MISSING
 
 
-@pytest.fixture(scope="module")
-def tiny(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    from uvmap_id.weights.tiny import make_tiny
-
-    return {name: weights.path for name, weights in make_tiny(tmp_path_factory.mktemp("tiny") / "all").items()}
-
-
-def test_every_layout_is_recognised_and_named(tiny: dict[str, Path], folder: Path) -> None:
+def test_every_layout_is_recognised_and_named(tiny: dict[str, TinyWeights], folder: Path) -> None:
     store = WeightsStore(folder, load_catalogue())
-    release = import_weights(store, Import(tiny["uvmap-id-a"]))
+    release = import_weights(store, Import(tiny["uvmap-id-a"].path))
     assert (release.id, release.purpose, release.kind) == ("uvmap-id", "texture", "uvmap-id-a")
-    text_only = import_weights(store, Import(tiny["smplitex"], "smplitex"))
+    text_only = import_weights(store, Import(tiny["smplitex"].path, "smplitex"))
     assert (text_only.id, text_only.purpose) == ("smplitex", "texture")
-    base = import_weights(store, Import(tiny["sd15"]))
+    base = import_weights(store, Import(tiny["sd15"].path))
     assert (base.id, base.purpose) == ("sd15", "base")
-    mine = import_weights(store, Import(tiny["sd15"], "mine", Purpose.TEXTURE))
+    mine = import_weights(store, Import(tiny["sd15"].path, "mine", Purpose.TEXTURE))
     assert (mine.id, mine.purpose) == ("mine", "texture")
-    fused = import_weights(store, Import(tiny["fused"], "my-fused"))
+    fused = import_weights(store, Import(tiny["fused"].path, "my-fused"))
     assert store.default("texture") == fused.id == "my-fused"
     assert [store.verify(each.id) for each in store.installed()] == [[]] * 5
 
 
-def test_other_weights_than_named_are_refused(tiny: dict[str, Path], folder: Path) -> None:
+def test_other_weights_than_named_are_refused(tiny: dict[str, TinyWeights], folder: Path) -> None:
     store = WeightsStore(folder, load_catalogue())
-    assert code_of(import_weights, store, Import(tiny["sd15"], "uvmap-id")) == ErrorCode.WEIGHTS_INVALID
+    assert code_of(import_weights, store, Import(tiny["sd15"].path, "uvmap-id")) == ErrorCode.WEIGHTS_INVALID
     assert store.installed() == []
 
 
-def test_what_is_imported_can_be_loaded(tiny: dict[str, Path], folder: Path, tmp_path: Path) -> None:
+def test_what_is_imported_can_be_loaded(tiny: dict[str, TinyWeights], folder: Path, tmp_path: Path) -> None:
     from uvmap_id.weights.load import load_components
 
     archive = tmp_path / "packed.zip"
     with zipfile.ZipFile(archive, "w") as file:
-        for path in sorted((tiny["fused"]).rglob("*")):
-            file.write(path, f"top/{path.relative_to(tiny['fused'])}")
+        for path in sorted((tiny["fused"].path).rglob("*")):
+            file.write(path, f"top/{path.relative_to(tiny['fused'].path)}")
     store = WeightsStore(folder, load_catalogue())
     imported = import_weights(store, Import(archive, "packed"))
     assert load_components(store.path(imported.id)).identity_projection is not None

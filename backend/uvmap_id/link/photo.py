@@ -97,8 +97,12 @@ def check_named(request: TextureRequest, photos: Sequence[bytes]) -> None:
 
 
 def split_photos(blob: bytes, sizes: Sequence[int]) -> tuple[bytes, ...]:
-    """The files that were sent one after the other. Raises `LinkError` where the sizes don't fit the blob."""
-    if any(size < 0 for size in sizes) or sum(sizes) != len(blob):
+    """The files that were sent one after the other; whether they are the right ones, `check_named` finds out.
+
+    Raises:
+        LinkError: The sizes don't fit the blob.
+    """
+    if sum(sizes) != len(blob):
         raise LinkError("The photos are not as long as declared.")
     ends = [sum(sizes[: number + 1]) for number in range(len(sizes))]
     return tuple(blob[end - size : end] for size, end in zip(sizes, ends, strict=True))

@@ -20,6 +20,8 @@ from .identity_projection import FaceIdentityProjection, cross_attention_names
 
 # Rows of the score matrix that are worked on at once on a CPU: for all heads they fit its caches.
 _ROWS = 128
+# With fewer keys the fused kernel is the faster one.
+_MANY_KEYS = 256
 
 
 class AttentionLayer(Protocol):
@@ -165,7 +167,7 @@ def attend(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None = None
         value: (B, heads, T, d)
         mask: (B, 1, 1, T), True where a key counts.
     """
-    if query.device.type == "cpu" and query.dtype == torch.bfloat16:
+    if query.device.type == "cpu" and query.dtype == torch.bfloat16 and key.shape[2] >= _MANY_KEYS:
         return _attend_by_rows(query, key, value, mask)
     return F.scaled_dot_product_attention(query, key, value, attn_mask=mask)
 

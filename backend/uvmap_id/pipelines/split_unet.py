@@ -38,6 +38,14 @@ class SplitUNet:
         self.unet = unet
         # diffusers leaves the types of a U-Net's parts open.
         self._net: Any = unet
+        self._run_full = self._full
+        self._run_rim = self._rim
+
+    def compile(self, **options: Any) -> None:
+        """Compile both functions; `options` are `torch.compile`'s, by default what suits a graphics card."""
+        chosen = options or {"mode": "reduce-overhead", "fullgraph": True}
+        self._run_full = torch.compile(self._full, **chosen)
+        self._run_rim = torch.compile(self._rim, **chosen)
 
     @property
     def divisor(self) -> int:
@@ -55,6 +63,12 @@ class SplitUNet:
         Returns:
             The prediction (B, 4, h, w), and the deep features (B, C, h, w) for `rim`.
         """
+        torch.compiler.cudagraph_mark_step_begin()
+        prediction, deep = self._run_full(latents, timestep, conditioning)
+        # Compiled for CUDA, the next call would write into the same memory.
+        return prediction, deep if self._run_full == self._full else deep.clone()
+
+    def _full(self, latents: Tensor, timestep: Tensor, conditioning: Conditioning) -> tuple[Tensor, Tensor]:
         unet = self._net
         time = self._time(latents, timestep)
         extra = {"conditioning": conditioning}
@@ -84,6 +98,10 @@ class SplitUNet:
         Returns:
             The prediction (B, 4, h, w).
         """
+        torch.compiler.cudagraph_mark_step_begin()
+        return self._run_rim(latents, timestep, conditioning, deep)
+
+    def _rim(self, latents: Tensor, timestep: Tensor, conditioning: Conditioning, deep: Tensor) -> Tensor:
         extra = {"conditioning": conditioning}
         return self._finish(deep, self.unet.conv_in(latents), self._time(latents, timestep), extra)
 

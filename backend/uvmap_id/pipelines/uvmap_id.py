@@ -236,7 +236,7 @@ class UVMapIDPipeline(DiffusionPipeline):
     ) -> list[_Sample]:
         count = len(prompts)
         if identity is not None:
-            _check_identity(identity)
+            self._check_identity(identity)
         columns = {
             "negative prompts": [""] * count if negative_prompts is None else negative_prompts,
             "seeds": seeds,
@@ -250,6 +250,15 @@ class UVMapIDPipeline(DiffusionPipeline):
                     ErrorCode.COUNTS_DIFFER, f"There are {count} prompts, but {len(values)} {name}.", "Give one each."
                 )
         return [_Sample(*values) for values in zip(prompts, *columns.values(), range(count), strict=True)]
+
+    def _check_identity(self, identity: Tensor) -> None:
+        size = 512 if self.identity_projection is None else self.identity_projection.config["embedding_size"]
+        if identity.ndim != 2 or identity.shape[1] != size or not bool(torch.isfinite(identity).all()):
+            raise UVMapError(
+                ErrorCode.EMBEDDING_INVALID,
+                f"The identities are {tuple(identity.shape)} numbers, or not all finite.",
+                f"Give one row of {size} numbers for each prompt.",
+            )
 
     def _check_size(self, height: int, width: int) -> None:
         step = self.vae_scale * self.split_unet.divisor
@@ -303,15 +312,6 @@ def _for_each(value: float | Sequence[float], count: int) -> list[float]:
 
 def _rows(anchor: Anchor, batch: list[_Sample]) -> Anchor:
     return Anchor(anchor.images[[sample.place for sample in batch]], anchor.mask, anchor.amount)
-
-
-def _check_identity(identity: Tensor) -> None:
-    if identity.ndim != 2 or not bool(torch.isfinite(identity).all()):
-        raise UVMapError(
-            ErrorCode.EMBEDDING_INVALID,
-            f"The identities are {tuple(identity.shape)} numbers, or not all finite.",
-            "Give one row of 512 numbers for each prompt.",
-        )
 
 
 def _check_anchor(anchor: Anchor | None, count: int, height: int, width: int) -> None:

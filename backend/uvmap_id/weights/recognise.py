@@ -14,7 +14,7 @@ FUSED_FORMAT = "uvmap_id_weights"
 """The key in the manifest that tells the fused format and its number."""
 
 _LATENT_CHANNELS = 4
-_ACCEPTED = "UVMap-ID, SMPLitex and other weights of Stable Diffusion 1.5 are accepted, IP-Adapter-FaceID for it and TexDreamer."
+_ACCEPTED = "Accepted are UVMap-ID, Stable Diffusion 1.5 such as SMPLitex, IP-Adapter-FaceID for it and TexDreamer."
 
 
 class WeightsKind(StrEnum):

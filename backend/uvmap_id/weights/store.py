@@ -16,8 +16,6 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-import filelock
-
 from uvmap_id.link.connection import state_dir
 from uvmap_id.link.errors import ErrorCode, UVMapError
 from uvmap_id.server.disk import disk_error, remove, sync_folder
@@ -32,6 +30,7 @@ _PLAN = "plan.json"
 # Which weights to take for textures, best first, by kind: those that know faces before those that don't.
 _BEST_TEXTURES = ("uvmap-id-fused", "uvmap-id", "ip-adapter-faceid", "sd15", "texdreamer")
 NEEDED_BASE = {"ip-adapter-faceid": "sd15", "texdreamer": "sd2"}
+"""The kind of base without which weights of a kind are no use; both as kinds begin."""
 
 Notice = Callable[[str], None]
 
@@ -205,6 +204,9 @@ class WeightsStore:
         Raises:
             UVMapError: `output_not_writable`, `disk_full`.
         """
+        # `doctor` looks at the store even where this package is what is missing.
+        import filelock
+
         try:
             (self.folder / _PARTIAL).mkdir(parents=True, exist_ok=True)
             lock = filelock.FileLock(self.folder / _PARTIAL / f"{weights_id}.lock")

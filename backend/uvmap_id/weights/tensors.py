@@ -179,21 +179,28 @@ def _cut_off(file: Path) -> UVMapError:
 
 
 def _read_pickle(file: Path, device: str) -> Tensors:
-    with file.open("rb") as stream:
-        zipped = stream.read(len(_ZIP)) == _ZIP
     try:
-        content = torch.load(file, map_location=device, weights_only=True, mmap=zipped)
+        return dict(_flat(_load_pickle(file, device)))
     except pickle.UnpicklingError as error:
         raise UVMapError(
             ErrorCode.WEIGHTS_INVALID,
-            f"{file} is a pickle that holds more than tensors, and was not run.",
+            f"{file} is a pickle that holds more than tensors, or is damaged; it was not run.",
             "Look for the same weights as .safetensors.",
         ) from error
     except (RuntimeError, EOFError) as error:
         raise _cut_off(file) from error
     except (ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
         raise UVMapError(ErrorCode.WEIGHTS_INVALID, f"{file} is a pickle that can't be read.", _AGAIN) from error
-    return dict(_flat(content))
+
+
+def _load_pickle(file: Path, device: str) -> object:
+    with file.open("rb") as stream:
+        zipped = stream.read(len(_ZIP)) == _ZIP
+        stream.seek(0)
+        # torch judges a path by its suffix, whatever is in the file; and only archives can be mapped.
+        if zipped and file.suffix != ".safetensors":
+            return torch.load(file, map_location=device, weights_only=True, mmap=True)
+        return torch.load(stream, map_location=device, weights_only=True)
 
 
 def _flat(content: object, path: str = "") -> Iterable[tuple[str, Tensor]]:

@@ -95,7 +95,7 @@ def ask(
         OSError: No connection, or it broke.
         http.client.HTTPException: What came is no HTTP.
     """
-    redirects = _Redirects(address, follow)
+    redirects = Redirects(address, follow)
     headers = {"User-Agent": f"uvmap-id/{__version__}", "Accept-Encoding": "identity", **headers}
     request = urllib.request.Request(address.url, headers=headers, method=method)  # noqa: S310
     redirects.authorise(request)
@@ -117,7 +117,9 @@ def ask(
     return Answer(body.status, body.headers, redirects.announced or body.headers, body)
 
 
-class _Redirects(urllib.request.HTTPRedirectHandler):
+class Redirects(urllib.request.HTTPRedirectHandler):
+    """Follows redirects of one request, with the token where it belongs and without it elsewhere."""
+
     max_redirections = _MAX_REDIRECTS
     max_repeats = _MAX_REDIRECTS
 
@@ -141,6 +143,7 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
         headers: email.message.Message,
         newurl: str,
     ) -> urllib.request.Request | None:
+        """Urllib's hook: what to ask for instead, or None to stop here."""
         if self.announced is None:
             self.announced = headers
         if urlsplit(req.full_url).scheme == "https" and urlsplit(newurl).scheme != "https":
