@@ -34,6 +34,8 @@ from uvmap_id.engines.projection.engine import ProjectionEngine
 from uvmap_id.engines.registry import choose_engine, create_engine
 from uvmap_id.link.errors import ErrorCode, UVMapError
 from uvmap_id.link.request import DiffusionSettings, TextureRequest
+from uvmap_id.weights.catalogue import Purpose
+from uvmap_id.weights.importing import Import, import_weights
 from uvmap_id.weights.store import DIR_VARIABLE, WeightsStore
 
 ANN, BOB = scene((1, 2, 8, 8)), scene((2, 2, 8, 8))
@@ -225,6 +227,20 @@ def test_unknown_and_missing_weights_are_named(make: Made, tmp_path: Path) -> No
         ({"template": "{hat}"}, ErrorCode.SETTING_OUT_OF_RANGE),
     ):
         assert error_of(lambda change=change: make(**change)).failure.code == code
+
+
+def test_an_adapter_is_loaded_on_its_base(weights_folder: Path, tmp_path: Path) -> None:
+    tiny, store = weights_folder.parent / "tiny", WeightsStore(tmp_path)
+    adapter = Import(tiny / "faceid" / "ip-adapter-faceid_sd15.bin", "ip-adapter-faceid-sd15")
+    import_weights(store, adapter)
+    error = error_of(lambda: choose_weights(store, "ip-adapter-faceid-sd15"))
+    assert error.failure.code == ErrorCode.WEIGHTS_MISSING
+    assert "realistic-vision-v4" in error.failure.hint
+    import_weights(store, Import(tiny / "sd15", "my-base", Purpose.BASE))
+    choice = choose_weights(store, "")
+    assert choice.ids == ("ip-adapter-faceid-sd15", "my-base")
+    assert choice.knows_faces
+    assert PipelineHolder().pipeline(choice).identity_projection is not None
 
 
 def test_no_models_for_faces_are_named(weights_folder: Path, tmp_path: Path) -> None:
