@@ -46,6 +46,12 @@ def enlarged(image: Floats, rows: slice, columns: slice, factor: float, *, cubic
     return _typed(found, image)
 
 
+def lanczos(image: Floats, shape: tuple[int, int]) -> Floats:
+    """(h, w) or (h, w, C) at a larger size by Lanczos' kernel over 8 x 8 pixels, which overshoots at edges."""
+    height, width = shape
+    return _typed(cv2.resize(_any(image), (width, height), interpolation=cv2.INTER_LANCZOS4), image)
+
+
 def blur(image: Floats, sigma: float, sigma_down: float | None = None) -> NDArray[np.float32]:
     """Gaussian blur with a standard deviation in pixels, across and, if it differs, down."""
     down = sigma if sigma_down is None else sigma_down

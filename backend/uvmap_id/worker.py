@@ -17,7 +17,7 @@ from functools import partial
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
-from uvmap_id.engines.base import Engine, JobCancelled
+from uvmap_id.engines.base import Engine, EngineLostError, JobCancelled, Resting
 from uvmap_id.link.errors import ErrorCode, LinkError, UVMapError
 from uvmap_id.link.messages import Cancelled, Failed, Preview, Progress
 from uvmap_id.server.disk import disk_error
@@ -28,10 +28,12 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 EngineFactory = Callable[[str], Engine]
+EngineChoice = Callable[[str], str]
 
 _STDIN, _STDOUT, _STDERR = 0, 1, 2
 _REPORT_EVERY_S = 0.1
 _PREVIEW_EVERY_S = 0.5
+_REST_AFTER_S = 300.0
 _ORPHAN_GRACE_S = 2.0
 _EXIT_ORPHANED = 3
 
@@ -48,9 +50,9 @@ class Inbox:
         self._stopped: set[str] = set()
         threading.Thread(target=self._read, name="inbox", daemon=True).start()
 
-    def next_run(self) -> Run | None:
-        """Block until there is a job; None when the server is gone."""
-        return self._runs.get()
+    def next_run(self, timeout_s: float | None = None) -> Run | None:
+        """Block until there is a job; None when the server is gone. Raises `queue.Empty` after the timeout."""
+        return self._runs.get(timeout=timeout_s)
 
     def is_stopped(self, job: str) -> bool:
         """True once the server has asked for the job's end."""
@@ -107,19 +109,49 @@ class ProgressReport:
 
 
 class Worker:
-    """Does jobs with the engines that a factory makes, and keeps those for the next job."""
+    """Does jobs with the engines that a factory makes, and keeps those for the next job.
 
-    def __init__(self, engine_factory: EngineFactory, inbox: Inbox, out: IO[bytes]) -> None:
-        """`out` leads to the server."""
+    Engines that hold much are asked to rest when there is no work for a while.
+    """
+
+    def __init__(
+        self,
+        engine_factory: EngineFactory,
+        inbox: Inbox,
+        out: IO[bytes],
+        choose_engine: EngineChoice = str,
+        rest_after_s: float = _REST_AFTER_S,
+    ) -> None:
+        """Nothing is made yet.
+
+        Args:
+            engine_factory: Makes an engine by its name.
+            inbox: Brings the jobs.
+            out: Leads to the server.
+            choose_engine: Says which engine a request's word for one means today.
+            rest_after_s: So long without work until engines rest.
+        """
         self._engine_factory = engine_factory
+        self._choose_engine = choose_engine
+        self._rest_after_s = rest_after_s
+        self._lost = False
         self._engines: dict[str, Engine] = {}
         self._inbox = inbox
         self._out = out
 
     def work(self) -> None:
-        """Do jobs until the server is gone."""
-        while (run := self._inbox.next_run()) is not None:
+        """Do jobs until the server is gone, or an engine says that this process is of no use any more."""
+        while not self._lost and (run := self._next_run()) is not None:
             self._say(self._result_of(run))
+
+    def _next_run(self) -> Run | None:
+        try:
+            return self._inbox.next_run(self._rest_after_s)
+        except queue.Empty:
+            for engine in self._engines.values():
+                if isinstance(engine, Resting):
+                    engine.rest()
+            return self._inbox.next_run()
 
     def _say(self, word: WorkerWord) -> None:
         self._out.write(to_line(word))
@@ -131,6 +163,8 @@ class Worker:
         except JobCancelled:
             return Cancelled(run.job)
         except UVMapError as error:
+            # The server starts a new process for the next job.
+            self._lost = isinstance(error, EngineLostError)
             return Failed(run.job, error.failure.code, error.failure.message, error.failure.hint)
         except MemoryError:
             _log.exception("out of memory")
@@ -160,9 +194,10 @@ class Worker:
             raise disk_error(error, folder) from error
 
     def _engine(self, name: str) -> Engine:
-        if name not in self._engines:
-            self._engines[name] = self._engine_factory(name)
-        return self._engines[name]
+        chosen = self._choose_engine(name)
+        if chosen not in self._engines:
+            self._engines[chosen] = self._engine_factory(chosen)
+        return self._engines[chosen]
 
 
 def _read(photo: Path) -> bytes:
@@ -174,8 +209,10 @@ def _read(photo: Path) -> bytes:
         ) from error
 
 
-def serve(engine_factory: EngineFactory) -> None:
-    """Be a worker: take this process's stdin and stdout, and do jobs until stdin ends."""
+def serve(
+    engine_factory: EngineFactory, choose_engine: EngineChoice = str, rest_after_s: float = _REST_AFTER_S
+) -> None:
+    """Be a worker: take this process's stdin and stdout, and do jobs until stdin ends. See `Worker`."""
     # Libraries print to stdout, from C too. They get stderr, and an empty stdin; only we know the way to the server.
     lines = os.fdopen(os.dup(_STDIN), "rb")
     out = os.fdopen(os.dup(_STDOUT), "wb")
@@ -185,16 +222,16 @@ def serve(engine_factory: EngineFactory) -> None:
     os.close(nothing)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(levelname)s %(message)s")
     try:
-        Worker(engine_factory, Inbox(lines), out).work()
+        Worker(engine_factory, Inbox(lines), out, choose_engine, rest_after_s).work()
     except BrokenPipeError:
         _log.warning("the server is gone")
 
 
 def main() -> None:
     """Entry of `python -m uvmap_id.worker`."""
-    from uvmap_id.engines.registry import create_engine
+    from uvmap_id.engines.registry import choose_engine, create_engine
 
-    serve(create_engine)
+    serve(create_engine, choose_engine)
 
 
 if __name__ == "__main__":

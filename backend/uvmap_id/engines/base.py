@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
+from uvmap_id.link.errors import UVMapError
 from uvmap_id.link.request import TextureRequest
 
 
 class JobCancelled(Exception):  # noqa: N818 - an end that was asked for is no error
     """Raised by `Report` inside an engine when the job was cancelled meanwhile."""
+
+
+class EngineLostError(UVMapError):
+    """An error after which the process can make nothing any more, such as a lost device: it is to end."""
 
 
 class Report(Protocol):
@@ -55,6 +60,16 @@ class Engine(Protocol):
 
         Raises:
             UVMapError: The photo or the request can't be used; says why and what to do.
+            EngineLostError: Nor can any other after it, in this process.
             JobCancelled: `report` said so.
         """
+        ...
+
+
+@runtime_checkable
+class Resting(Protocol):
+    """An engine that holds what others may need while it has nothing to do, such as a graphics card's memory."""
+
+    def rest(self) -> None:
+        """Called when there has been no work for a while; the next job may come at any time."""
         ...

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import uvmap_id
 from uvmap_id.atlas.face import FaceShape
 from uvmap_id.atlas.layout import Atlas, pad
@@ -37,7 +39,7 @@ class ProjectionEngine:
         outfit = read_prompt(request.prompt)
         warnings = portrait.warnings
         if outfit.ignored:
-            warnings += (f"Not understood in the prompt, and left out: {', '.join(outfit.ignored)}.",)
+            warnings += (left_out(outfit.ignored),)
         canvas, details = self._paint(request, portrait, outfit, report)
         report("Making the maps", 0.85)
         return _texture_set(canvas, warnings, details)
@@ -79,6 +81,11 @@ class ProjectionEngine:
         even = completed(relit(warped, photographed, request.relight))
         light = exposure(skin_tone(even, self._atlas))
         return exposed(even, light), photographed, light
+
+
+def left_out(words: Sequence[str]) -> str:
+    """The warning of what the wardrobe doesn't know."""
+    return f"Not understood in the prompt, and left out: {', '.join(words)}."
 
 
 def _in_light(lab: Floats | None, light: float) -> Floats | None:
