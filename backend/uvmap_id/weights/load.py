@@ -65,7 +65,8 @@ def load_components(
         path: Folder or file.
         base: Stable Diffusion 1.5 (2.1 for TexDreamer) for weights that are only a part, and for what `path` lacks.
         vae: A VAE to take instead of that of `path` or `base`: a folder or a file.
-        dtype: Of all modules. What is folded is folded in float32 first.
+        dtype: Of the U-Net and the VAE; the text encoder and the identity's projection, which run once a texture,
+            are float32. What is folded is folded in float32 first.
 
     Raises:
         UVMapError: `weights_missing`, `weights_incomplete`, `weights_invalid`, `weights_unsupported`, each with the
@@ -84,11 +85,11 @@ def load_components(
         kind=parts.kind,
         prediction=scheduler.config["prediction_type"],
         vae=fill(vae_module, named(parts.vae, vae_module), dtype, check_finite=check),
-        text_encoder=fill(text_encoder, named(parts.text_encoder, text_encoder), dtype, check_finite=check),
+        text_encoder=fill(text_encoder, named(parts.text_encoder, text_encoder), torch.float32, check_finite=check),
         tokenizer=_tokenizer(parts.tokenizer),
         unet=fill(unet, unet_tensors, dtype, check_finite=check),
         scheduler=scheduler,
-        identity_projection=_projection(identity, unet, dtype, check) if identity else None,
+        identity_projection=_projection(identity, unet, check) if identity else None,
     )
 
 
@@ -160,13 +161,11 @@ def _folded(parts: Parts, unet: UNet2DConditionModel) -> tuple[Tensors, Tensors 
     return tensors, (parts.identity or {}) | layers
 
 
-def _projection(
-    tensors: Tensors, unet: UNet2DConditionModel, dtype: torch.dtype, check_finite: bool
-) -> FaceIdentityProjection:
+def _projection(tensors: Tensors, unet: UNet2DConditionModel, check_finite: bool) -> FaceIdentityProjection:
     sizes = identity_sizes(tensors)
     with init_empty_weights(include_buffers=False):
         projection = FaceIdentityProjection(cross_attention_sizes(unet), **sizes)
-    return fill(projection, tensors, dtype, check_finite=check_finite)
+    return fill(projection, tensors, torch.float32, check_finite=check_finite)
 
 
 def identity_sizes(tensors: Tensors) -> dict[str, int]:

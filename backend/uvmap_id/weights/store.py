@@ -126,7 +126,7 @@ class WeightsStore:
         installed = self.installed()
         if purpose != Purpose.TEXTURE:
             return next((weights.id for weights in installed if weights.purpose == purpose), None)
-        bases = [weights.kind for weights in installed if weights.purpose == Purpose.BASE]
+        bases = [weights.kind for weights in installed if weights.purpose in (Purpose.BASE, Purpose.TEXTURE)]
         for kind in _BEST_TEXTURES:
             for weights in installed:
                 fits = weights.purpose in (Purpose.TEXTURE, Purpose.ADAPTER) and weights.kind.startswith(kind)

@@ -15,7 +15,6 @@ _TEXTURES = (Purpose.TEXTURE, Purpose.ADAPTER, Purpose.BASE)
 # What knows faces, and was trained with the paper's VAE.
 _KINDS_WITH_IDENTITY = ("uvmap-id", "ip-adapter-faceid")
 _MODEL_FILES = (".safetensors", ".bin", ".ckpt", ".pt", ".pth", ".onnx")
-_GET = "uvmap-id weights get realistic-vision-v4 ip-adapter-faceid-sd15 sd-vae-ft-mse buffalo-l"
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +27,7 @@ class WeightsChoice:
         base: Of weights that are only a part.
         vae: To take instead of their own, or None.
         knows_faces: False for weights that know text alone.
+        knows_textures: False for weights that were trained on pictures alone, not on textures.
         ids: All names in the store that are used.
     """
 
@@ -36,6 +36,7 @@ class WeightsChoice:
     base: Path | None
     vae: Path | None
     knows_faces: bool
+    knows_textures: bool
     ids: tuple[str, ...]
 
 
@@ -51,7 +52,7 @@ def choose_weights(store: WeightsStore, wanted: str) -> WeightsChoice:
         raise UVMapError(
             ErrorCode.WEIGHTS_MISSING,
             'The engine "uvmap-id" needs weights, and none are installed.',
-            f'Get some: {_GET}. Or choose the engine "projection", which needs none.',
+            'See which there are: uvmap-id weights list. Or choose the engine "projection", which needs none.',
         )
     path = store.path(weights_id)
     installed = {weights.id: weights for weights in store.installed()}
@@ -63,6 +64,7 @@ def choose_weights(store: WeightsStore, wanted: str) -> WeightsChoice:
             "Choose others: uvmap-id weights list",
         )
     base = _base(store, weights_id, weights.kind)
+    painter = installed[base] if base and weights.purpose == Purpose.ADAPTER else weights
     knows = knows_faces(weights.kind)
     vae = store.default(Purpose.VAE) if knows and not weights.kind.endswith("fused") else None
     return WeightsChoice(
@@ -71,6 +73,7 @@ def choose_weights(store: WeightsStore, wanted: str) -> WeightsChoice:
         base=installed[base].folder if base else None,
         vae=installed[vae].folder if vae else None,
         knows_faces=knows,
+        knows_textures=painter.purpose == Purpose.TEXTURE,
         ids=tuple(name for name in (weights_id, base, vae) if name),
     )
 
@@ -81,10 +84,11 @@ def knows_faces(kind: str) -> bool:
 
 
 def can_make_faces(store: WeightsStore) -> bool:
-    """True where weights that know faces are here, and the models that recognise them."""
-    weights_id = store.default(Purpose.TEXTURE)
-    kinds = {weights.id: weights.kind for weights in store.installed()}
-    return weights_id is not None and knows_faces(kinds[weights_id]) and identity_weights(store) is not None
+    """True where weights that know faces and textures are here, and the models that recognise faces."""
+    if store.default(Purpose.TEXTURE) is None or identity_weights(store) is None:
+        return False
+    choice = choose_weights(store, "")
+    return choice.knows_faces and choice.knows_textures
 
 
 def identity_weights(store: WeightsStore) -> str | None:
@@ -127,9 +131,11 @@ def _base(store: WeightsStore, weights_id: str, kind: str) -> str | None:
     needed = NEEDED_BASE.get(kind)
     if needed is None:
         return None
-    for weights in store.installed():
-        if weights.purpose == Purpose.BASE and weights.kind.startswith(needed):
-            return weights.id
+    # An adapter is best on a base that was trained on textures, such as SMPLitex.
+    for purpose in (Purpose.TEXTURE, Purpose.BASE):
+        for weights in store.installed():
+            if weights.purpose == purpose and weights.kind.startswith(needed) and weights.id != weights_id:
+                return weights.id
     known = [entry.id for entry in store.catalogue.entries if entry.purpose == Purpose.BASE and entry.kind == needed]
     raise UVMapError(
         ErrorCode.WEIGHTS_MISSING,

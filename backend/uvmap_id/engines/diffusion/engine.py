@@ -231,6 +231,11 @@ def _warnings(
     if not choice.knows_faces:
         advice = "" if face else " Set an anchor to keep the photo's face."
         warnings.append(f"The weights {choice.id} know text alone: the identity of the photo was not used.{advice}")
+    if not choice.knows_textures:
+        warnings.append(
+            f"The weights {choice.id} were trained on pictures, not on textures: "
+            "what they paint will hardly fit a body."
+        )
     subject = read_subject(request.subject)
     if identity is not None and not (subject.gender and subject.ethnicity):
         warnings.append(

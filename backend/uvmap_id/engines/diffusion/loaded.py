@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
@@ -12,11 +13,13 @@ import torch
 from uvmap_id.engines.base import EngineLostError
 from uvmap_id.engines.diffusion.choice import WeightsChoice
 from uvmap_id.link.errors import ErrorCode, UVMapError
-from uvmap_id.pipelines.hardware import best_device, best_dtype
+from uvmap_id.pipelines.hardware import best_device, best_dtype, prepare
 from uvmap_id.pipelines.uvmap_id import UVMapIDPipeline
 from uvmap_id.weights.load import load_components
 
 Result = TypeVar("Result")
+
+COMPILE_VARIABLE = "UVMAP_ID_COMPILE"
 
 _TILE = 256
 # How torch says it where it has no exception of its own for it: on the CPU, on Apple's GPUs.
@@ -54,7 +57,9 @@ class PipelineHolder:
             # First out, then in: few cards hold two.
             self.free()
             components = load_components(choice.path, base=choice.base, vae=choice.vae, dtype=self.dtype)
-            self._held = _Held(choice, components.kind.value, UVMapIDPipeline(**components.modules()))
+            pipeline = UVMapIDPipeline(**components.modules())
+            self._guarded(lambda: prepare(pipeline, self.device, self.dtype, compiled=wants_compilation()))
+            self._held = _Held(choice, components.kind.value, pipeline)
         pipeline = self._held.pipeline
         self._guarded(lambda: _move(pipeline, self.device))
         return pipeline
@@ -127,6 +132,11 @@ class PipelineHolder:
             torch.cuda.empty_cache()
         elif self.device.type == "mps":
             torch.mps.empty_cache()
+
+
+def wants_compilation() -> bool:
+    """Whether the user asked for a compiled U-Net, which takes about a minute once and pays for many textures."""
+    return os.environ.get(COMPILE_VARIABLE, "") == "1"
 
 
 def answers(device: torch.device) -> bool:
