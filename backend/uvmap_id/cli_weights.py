@@ -235,7 +235,9 @@ def convert(
     base: Annotated[
         str | None, typer.Option(help="Path or id of the base, for an adapter.", show_default=False)
     ] = None,
-    dtype: Annotated[str, typer.Option(help="float16 or float32.")] = "float16",
+    dtype: Annotated[
+        str, typer.Option(help="auto, float16, bfloat16 or float32; auto is what this machine runs them in.")
+    ] = "auto",
 ) -> None:
     """Write weights in this project's own format, which loads with nothing left to compute."""
     with _errors_reported(), _diffusion_needed():
@@ -281,7 +283,10 @@ def _place(text: str) -> Path:
 def _dtype(name: str) -> torch.dtype:
     import torch
 
-    known = {"float16": torch.float16, "float32": torch.float32}
+    from uvmap_id.pipelines.hardware import best_device, best_dtype
+
+    known = {"float16": torch.float16, "bfloat16": torch.bfloat16, "float32": torch.float32}
+    known["auto"] = best_dtype(best_device())
     if name not in known:
         raise UVMapError(
             ErrorCode.SETTING_OUT_OF_RANGE,

@@ -216,7 +216,7 @@ def test_unknown_and_missing_weights_are_named(make: Made, tmp_path: Path) -> No
     none = UVMapIDEngine(WeightsStore(tmp_path))
     error = error_of(lambda: none.generate(request_for(photo), (photo,), silent))
     assert error.failure.code == ErrorCode.WEIGHTS_MISSING
-    assert "uvmap-id weights get" in error.failure.hint
+    assert "uvmap-id weights list" in error.failure.hint
     for change, code in (
         ({"weights": "no-such"}, ErrorCode.WEIGHTS_UNKNOWN),
         ({"weights": "texdreamer"}, ErrorCode.WEIGHTS_MISSING),
