@@ -1,9 +1,9 @@
 """How fast the uvmap-id engine's parts are, beside the ways of others, at full size with random weights.
 
-    python benchmarks/diffusion.py [--rounds 5] [--batch 1 8] [--steps 50] [--compiled] [--json FILE]
+    python benchmarks/diffusion.py [--rounds 5] [--batch 1 8] [--steps 50] [--whole] [--compiled] [--json FILE]
 
 One guided step of each kind is timed, one after the other in each round, so that whatever slows the machine slows all
-of them. From these and each preset's plan comes its average over `--steps` steps.
+of them. From these and each preset's plan comes its average over `--steps` steps. `--whole` runs whole textures, too.
 
 The ways of others, in this file: "released" is the script that the paper's authors published: float32, each low-rank
 update computed beside its layer, keys and values of text and identity computed in each step. "diffusers" is its stock
@@ -23,11 +23,12 @@ from typing import Any, cast
 
 import torch
 import torch.nn.functional as F  # noqa: N812
-from diffusers import AutoencoderKL, UNet2DConditionModel
+from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
 from diffusers.models.attention_processor import AttnProcessor2_0
 from torch import Tensor, nn
 
-from uvmap_id.pipelines.attention import AttentionLayer, make_conditioning
+from uvmap_id.pipelines.attention import AttentionLayer, Conditioning, make_conditioning
+from uvmap_id.pipelines.denoising import Denoiser, Samples, Schedule
 from uvmap_id.pipelines.hardware import best_device, best_dtype, use_channels_last
 from uvmap_id.pipelines.identity_projection import FaceIdentityProjection, cross_attention_sizes
 from uvmap_id.pipelines.presets import PRESETS, StepPlan, plan_steps
@@ -155,18 +156,44 @@ class OurSteps:
         if compiled:
             self.split.compile()
 
-    def step(self, batch: int, plan: StepPlan) -> Callable[[], object]:
-        rows = 2 * batch if plan.guided else batch
-        latents = self.machine.random(rows, 4, SIDE, SIDE, dtype=self.machine.fast)
+    def conditioning(self, rows: int) -> Conditioning:
         text = self.machine.random(rows, TEXT, 768, dtype=torch.float32)
         identity = F.normalize(self.machine.random(rows, 512, dtype=torch.float32), dim=-1)
         strength = torch.ones(rows, device=self.machine.device)
-        conditioning = make_conditioning(self.split.unet, text, None, self.projection, identity, strength)
+        return make_conditioning(self.split.unet, text, None, self.projection, identity, strength)
+
+    def step(self, batch: int, plan: StepPlan) -> Callable[[], object]:
+        rows = 2 * batch if plan.guided else batch
+        latents = self.machine.random(rows, 4, SIDE, SIDE, dtype=self.machine.fast)
+        conditioning = self.conditioning(rows)
         timestep = torch.tensor(500, device=self.machine.device)
         if plan.deep:
             return lambda: self.split.full(latents, timestep, conditioning)
         _, deep = self.split.full(latents, timestep, conditioning)
         return lambda: self.split.rim(latents, timestep, conditioning, deep)
+
+
+def whole_texture(machine: Machine, ours: OurSteps, vae: Any, preset: str, steps: int) -> Callable[[], object]:
+    """From noise to a decoded picture, as the engine does it: DDIM, guidance 7.5."""
+    noise = machine.random(1, 4, SIDE, SIDE, dtype=torch.float32)
+    guidance = torch.full((1,), 7.5, device=machine.device)
+    samples = Samples(noise, ours.conditioning(2), guidance, [torch.Generator()], None)
+
+    def make() -> object:
+        schedule = Schedule(DDIMScheduler(clip_sample=False), steps, PRESETS[preset], 0.0, 1.0)
+        latents = Denoiser(ours.split, samples, schedule).run(None)
+        return vae.decode(latents.to(machine.fast))
+
+    return make
+
+
+def measure_whole(machine: Machine, steps: int, rounds: int, *, compiled: bool) -> Times:
+    """Seconds of a whole texture in each preset, text and identity encoded beforehand."""
+    ours = OurSteps(machine, compiled=compiled)
+    vae = random_vae(machine.device, machine.fast)
+    use_channels_last(vae)
+    ways = {f"whole, {preset}": whole_texture(machine, ours, vae, preset, steps) for preset in PRESETS}
+    return in_rounds(machine, ways, rounds)
 
 
 def measure_steps(machine: Machine, batch: int, rounds: int, *, compiled: bool) -> Times:
@@ -240,6 +267,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=50)
     parser.add_argument("--device", help="cpu, cuda or mps; the fastest by default")
     parser.add_argument("--compiled", action="store_true", help="Compile the U-Net first.")
+    parser.add_argument("--whole", action="store_true", help="Time whole textures, too.")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     machine = Machine(options.device)
@@ -258,6 +286,10 @@ def main() -> None:
         decode = measure_decode(machine, options.rounds)
         results["decode"] = decode
         print("Decoding 512 x 512:\n", *table(decode, next(iter(decode))), sep="\n")
+        if options.whole:
+            whole = measure_whole(machine, options.steps, options.rounds, compiled=options.compiled)
+            results["whole"] = whole
+            print("", f"A whole texture, {options.steps} steps:\n", *table(whole, next(iter(whole))), sep="\n")
     if options.json:
         options.json.write_text(json.dumps(results, indent=1) + "\n")
 
