@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 import uvmap_id
 from uvmap_id.atlas.face import FaceShape
 from uvmap_id.atlas.layout import Atlas, pad
 from uvmap_id.engines.base import Report, TextureSet
+from uvmap_id.engines.projection.blending import paint_face
 from uvmap_id.engines.projection.canvas import Canvas
-from uvmap_id.engines.projection.colour import from_lab, linear, to_lab
-from uvmap_id.engines.projection.hair import hair_colour, has_fringe, paint_hair
+from uvmap_id.engines.projection.colour import linear, to_lab
+from uvmap_id.engines.projection.completion import completed
+from uvmap_id.engines.projection.hair import has_fringe, paint_hair
+from uvmap_id.engines.projection.palette import Palette, read_palette
 from uvmap_id.engines.projection.portrait import Portrait, PortraitReader
-from uvmap_id.engines.projection.skin import paint_face, paint_skin
+from uvmap_id.engines.projection.skin import paint_skin
 from uvmap_id.engines.projection.tailor import dress
-from uvmap_id.engines.projection.tone import completed, evened, exposed, exposure, relit, skin_tone
+from uvmap_id.engines.projection.tone import exposed, exposure, relit, skin_tone
 from uvmap_id.engines.projection.wardrobe import Outfit, read_prompt
 from uvmap_id.engines.projection.warp import WarpedFace, warp_face
 from uvmap_id.link.request import TextureRequest
@@ -46,16 +51,16 @@ class ProjectionEngine:
         self, request: TextureRequest, portrait: Portrait, outfit: Outfit, report: Report
     ) -> tuple[Canvas, dict[str, object]]:
         report("Projecting the face", 0.2)
-        face, photographed, light = self._face(portrait, request)
+        face, palette = self._face(portrait, request)
         tone = skin_tone(face, self._atlas)
         report("Painting skin and hair", 0.4)
         canvas = Canvas.blank(self._atlas, request.size, request.seed)
         paint_skin(canvas, tone)
-        own_hair = _in_light(hair_colour(portrait.image, portrait.face, portrait.person, photographed), light)
-        hair = _chosen_hair(own_hair, outfit)
+        hair = _chosen_hair(palette, outfit)
+        scalp = np.zeros((request.size, request.size), np.float32)
         if hair is not None:
-            paint_hair(canvas, hair, has_fringe(face, tone, own_hair))
-        paint_face(canvas, evened(face, tone, own_hair), tone, own_hair)
+            scalp = paint_hair(canvas, hair, has_fringe(face, palette))
+        paint_face(canvas, face, palette, scalp)
         for number, garment in enumerate(outfit.garments):
             report(f"Dressing: {garment.name}", 0.55 + 0.3 * number / len(outfit.garments))
             dress(canvas, garment)
@@ -70,27 +75,24 @@ class ProjectionEngine:
         }
         return canvas, details
 
-    def _face(self, portrait: Portrait, request: TextureRequest) -> tuple[WarpedFace, Floats, float]:
-        """The face in the atlas and in even light; the skin's tone in the photo; how much brighter it was made."""
+    def _face(self, portrait: Portrait, request: TextureRequest) -> tuple[WarpedFace, Palette]:
+        """The face in the atlas and in even light, and its colours of skin and hair."""
         warped = warp_face(
             portrait.image, portrait.face, portrait.pose, portrait.person, self._shape, self._atlas, request.size
         )
-        photographed = skin_tone(warped, self._atlas)
-        even = completed(relit(warped, photographed, request.relight))
+        palette = read_palette(portrait.image, portrait.face, portrait.person, warped)
+        even = completed(relit(warped, skin_tone(warped, self._atlas), request.relight))
         light = exposure(skin_tone(even, self._atlas))
-        return exposed(even, light), photographed, light
+        return exposed(even, light), palette.in_light(light)
 
 
-def _in_light(lab: Floats | None, light: float) -> Floats | None:
-    """A colour in Lab, seen in more or less light."""
-    return None if lab is None else to_lab(from_lab(lab[None]) * light)[0]
-
-
-def _chosen_hair(own: Floats | None, outfit: Outfit) -> Floats | None:
+def _chosen_hair(palette: Palette, outfit: Outfit) -> Floats | None:
     """(3,) Lab of the hair to paint: what the prompt says wins over the photo."""
     if outfit.bald:
         return None
-    return own if outfit.hair is None else to_lab(linear(outfit.hair)[None])[0]
+    if outfit.hair is not None:
+        return to_lab(linear(outfit.hair)[None])[0]
+    return None if palette.hair is None else palette.hair.mean.astype(np.float32)
 
 
 def _texture_set(canvas: Canvas, warnings: tuple[str, ...], details: dict[str, object]) -> TextureSet:
