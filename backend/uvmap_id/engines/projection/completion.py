@@ -9,6 +9,7 @@ import numpy as np
 from uvmap_id.atlas.face import mirrored
 from uvmap_id.engines.projection.colour import from_lab, smoothstep, to_lab
 from uvmap_id.engines.projection.membrane import membrane
+from uvmap_id.engines.projection.palette import Palette
 from uvmap_id.engines.projection.warp import GRAZED, WarpedFace
 from uvmap_id.pictures import Floats, blur, resize
 
@@ -20,7 +21,7 @@ _FINE = 0.004  # Standard deviation of the blur that tells grain from shape, as 
 _GRAIN_SEED = 11
 
 
-def completed(face: WarpedFace) -> WarpedFace:
+def completed(face: WarpedFace, palette: Palette) -> WarpedFace:
     """The face with its hidden side taken from the other one, and made up where neither is seen.
 
     The two sides of a face are seldom in the same light: the other side is brought to the tone of this one where
@@ -38,7 +39,7 @@ def completed(face: WarpedFace) -> WarpedFace:
         colour = colour + weight[..., None] * (borrowed - colour)
     whole = dataclasses.replace(face, colour=colour.astype(np.float32), seen=own + share)
     unknown = smoothstep(GRAZED, 0.0, np.maximum(face.seen, other[..., 3])) * face.inside
-    return filled(whole, unknown.astype(np.float32))
+    return filled(whole, unknown.astype(np.float32), palette)
 
 
 def _difference(face: WarpedFace, other: Floats) -> Floats:
@@ -52,15 +53,16 @@ def _difference(face: WarpedFace, other: Floats) -> Floats:
     return resize(membrane(slow, np.clip(weight, 0, 1)), (face.seen.shape[0], face.seen.shape[1]))
 
 
-def filled(face: WarpedFace, hole: Floats) -> WarpedFace:
+def filled(face: WarpedFace, hole: Floats, palette: Palette) -> WarpedFace:
     """The face with what is under a mask, (h, w) 0..1, replaced by skin like that around it, grain included."""
     if hole.max() < 0.05:
         return face
     square = (WORKING_SIDE, WORKING_SIDE)
     small = to_lab(resize(face.colour, square))
     # A hole's rim is part hole: what is known begins a pixel beyond it.
-    known = (blur(resize(hole, square), 1.0) < 0.03) * (resize(face.seen, square) > 0.5)
-    smooth = resize(membrane(small, known.astype(np.float32)), (hole.shape[0], hole.shape[1]))
+    known = (blur(resize(hole, square), 1.0) < 0.03) & (resize(face.seen, square) > 0.5)
+    skin = known * palette.skin_share(small) * (1 - resize(face.features, square))
+    smooth = resize(membrane(small, blur(skin, 1.0) * known), (hole.shape[0], hole.shape[1]))
     smooth[..., 0] += _grain(face, hole)
     colour = face.colour + hole[..., None] * (from_lab(smooth) - face.colour)
     return dataclasses.replace(face, colour=colour.astype(np.float32))

@@ -23,7 +23,8 @@ _KEPT = 80  # Percent of the samples that are nearest to their median: the rest 
 _FLOOR = np.array([6.0, 3.0, 3.0])  # Standard deviations of Lab below which no colour is known.
 _ANYTHING = 1 / (100 * 60 * 60)  # Density of whatever else there is, over all of Lab.
 _LEAST_LIKE, _ROUNDS = 0.4, 4
-_UNLIKE = 12.0  # How far the middle of hair is from that of skin, at least.
+# How far the middle of hair is from that of skin, at least: a bald head shines, so lighter colours count later.
+_UNLIKE, _UNLIKE_LIGHTER = 9.0, 14.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,13 +102,14 @@ def read_palette(photo: NDArray[np.uint8], face: FaceLandmarks, person: Floats, 
 def _with_hair(skin: Shade, around: Floats) -> Palette:
     """Tell hair from skin in colours above the face, (N, 3) Lab, starting from what is least like skin."""
     density = skin.density(around)
-    hair = around[density <= np.quantile(density, _LEAST_LIKE)]
+    hair = Shade.of(around[density <= np.quantile(density, _LEAST_LIKE)])
     for _ in range(_ROUNDS):
-        found = Palette(skin, Shade.of(hair))
-        hair = around[found.hair_share(around) > 0.5]
-        if len(hair) < max(_FEWEST, _FEWEST_SHARE * len(around)):
+        chosen = around[Palette(skin, hair).hair_share(around) > 0.5]
+        if len(chosen) < max(_FEWEST, _FEWEST_SHARE * len(around)):
             return Palette(skin, None)
-    return found if skin.away(found.hair) > _UNLIKE else Palette(skin, None)
+        hair = Shade.of(chosen)
+    least = _UNLIKE_LIGHTER if hair.mean[0] > skin.mean[0] else _UNLIKE
+    return Palette(skin, hair if skin.away(hair) > least else None)
 
 
 def _skin_colours(warped: WarpedFace) -> Floats:

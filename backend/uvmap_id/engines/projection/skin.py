@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from uvmap_id.engines.projection.canvas import Canvas
-from uvmap_id.engines.projection.colour import from_lab, smoothstep
+from uvmap_id.engines.projection.colour import from_lab
 from uvmap_id.engines.projection.complexion import complexion
 from uvmap_id.engines.projection.fields import GUIDE_SIZE, noise_at
 from uvmap_id.engines.projection.figure import Tile, each_tile

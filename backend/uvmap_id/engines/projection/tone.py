@@ -22,15 +22,26 @@ _BRIGHTEST_SKIN, _EXCESS_KEPT = 72.0, 0.5
 
 
 def skin_tone(face: WarpedFace, atlas: Atlas) -> Floats:
-    """(3,) Lab: the median of the middle tones on cheeks, nose and chin, so that shine and shadow don't count."""
-    shape = face.seen.shape
+    """(3,) Lab of the skin of a photo's face; see `tone_of`."""
+    return tone_of(face.colour, face.seen, atlas)
+
+
+def tone_of(colour: Floats, seen: Floats, atlas: Atlas) -> Floats:
+    """(3,) Lab: the median of the middle tones on cheeks, nose and chin, so that shine and shadow don't count.
+
+    Args:
+        colour: (h, w, 3) float32 linear, over the face's region.
+        seen: (h, w) 1 where the colour is the face's.
+        atlas: The layout.
+    """
+    shape = seen.shape
     places = region_uv_to_pixels(atlas.landmarks[list(_SKIN_LANDMARKS)], (shape[0], shape[1]))
     radius = max(1, round(_SAMPLE_RADIUS / (RIGHT - LEFT) * shape[1]))
     chosen = np.zeros(shape, bool)
     for column, row in places.astype(int):
         chosen[row - radius : row + radius + 1, column - radius : column + radius + 1] = True
-    shown = chosen & (face.seen > 0.5)
-    lab = to_lab(face.colour[shown if shown.any() else chosen])
+    shown = chosen & (seen > 0.5)
+    lab = to_lab(colour[shown if shown.any() else chosen])
     low, high = np.percentile(lab[:, 0], [30, 85])
     return np.median(lab[(lab[:, 0] >= low) & (lab[:, 0] <= high)], axis=0)
 

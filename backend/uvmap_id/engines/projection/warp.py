@@ -123,10 +123,21 @@ def warp_face(
         colour=colour,
         seen=region.upsampled(seen, size),
         depth=region.upsampled(outline, size),
-        features=region.upsampled(_features(atlas), size),
+        features=face_features(atlas, size),
         normal=region.upsampled(shape.normal, size),
         axis=float(atlas.landmarks[_BRIDGE, 0]),
     )
+
+
+def inside_face(atlas: Atlas, size: int) -> Floats:
+    """(h, w) over the region: 0 on the face's outline and outside, 1 well inside."""
+    return smoothstep(0, _FADE, region.upsampled(_outline_depth(atlas), size))
+
+
+def face_features(atlas: Atlas, size: int) -> Floats:
+    """(h, w) over the region: 1 on the eyes and the mouth, with a soft edge."""
+    features = _filled([atlas.landmarks[list(outline)] for outline in _FEATURES])
+    return region.upsampled(blur(features.astype(np.float32), 2.5), size)
 
 
 def _unhidden(pose: Pose, shape: FaceShape) -> Floats:
@@ -195,11 +206,6 @@ def _outline_depth(atlas: Atlas) -> Floats:
     filled = _filled([atlas.landmarks[list(FACE_OVAL)]])
     reach = distance_inside(filled) - distance_inside(1 - filled)
     return blur(reach * np.float32((region.RIGHT - region.LEFT) / _GRID), 2)
-
-
-def _features(atlas: Atlas) -> Floats:
-    """(N, N) 1 on the eyes and the mouth, with a soft edge."""
-    return blur(_filled([atlas.landmarks[list(outline)] for outline in _FEATURES]).astype(np.float32), 2.5)
 
 
 def _filled(outlines: list[NDArray[np.floating]]) -> NDArray[np.uint8]:
