@@ -74,6 +74,11 @@ class Condition:
     yaw: float
     lamp: bool
 
+    @property
+    def relight(self) -> float:
+        """What a person would ask for: there is nothing to take out of a photo in even light."""
+        return 1.0 if self.lamp else 0.0
+
 
 CONDITIONS = (
     Condition("frontal, even light", 0.0, False),
@@ -182,7 +187,7 @@ class RoundTrip:
         view = self.views[condition.yaw]
         photo = view.photo(texture, lamp=condition.lamp)
         try:
-            result = generate(self.engine, photo)
+            result = generate(self.engine, photo, condition.relight)
         except UVMapError:
             return Trip(condition, photo, None, Figures(*[float("nan")] * len(fields(Figures))))
         region = self.face & view.shown()
@@ -224,12 +229,12 @@ class RoundTrip:
         return np.median(lab(np.concatenate(patches)), axis=0)
 
 
-def generate(engine: ProjectionEngine, photo: Picture) -> Picture:
+def generate(engine: ProjectionEngine, photo: Picture, relight: float) -> Picture:
     """(S, S, 3) the base colour that the engine makes of a photo."""
     buffer = io.BytesIO()
     Image.fromarray(photo).save(buffer, "PNG", compress_level=1)
     content = buffer.getvalue()
-    request = TextureRequest(hashlib.sha256(content).hexdigest(), PROMPT, size=SIZE)
+    request = TextureRequest(hashlib.sha256(content).hexdigest(), PROMPT, size=SIZE, relight=relight)
     return engine.generate(request, (content,), unheard).base_color
 
 

@@ -6,11 +6,14 @@ decays inwards: gradient-domain blending (Perez et al. 2003, "Poisson image edit
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Self
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from uvmap_id.atlas.face import region_grid, region_slices
+from uvmap_id.atlas.face import LEFT, RIGHT, region_grid, region_slices
 from uvmap_id.engines.projection.canvas import Canvas
 from uvmap_id.engines.projection.colour import from_lab, smoothstep, to_lab
 from uvmap_id.engines.projection.completion import WORKING_SIDE
@@ -29,9 +32,26 @@ _UPPER = 0.83  # v above which the face borders on hair, and hair is welcome.
 _TOP, _SIDE = 0.94, 0.15
 _SOFT = 0.016  # Atlas units over which the face dissolves.
 _RING = 0.007  # Atlas units of the border that are brought to what is beneath.
-_REACH = 0.030  # Atlas units within which the correction decays inwards.
-# CIE76 between the photo and what is beneath it: another tone of the same, and another thing altogether.
-_SAME, _ANOTHER = 30.0, 60.0
+_MET = 0.5  # How much of the way the colours beneath come towards the face's.
+_REACH, _REACH_OUT = 0.030, 0.035  # Atlas units within which the corrections decay inwards and outwards.
+_FRAME = 0.03  # Atlas units from the region's edge within which nothing beneath is changed.
+_SQUARE = (WORKING_SIDE, WORKING_SIDE)
+_UNIT = WORKING_SIDE / (RIGHT - LEFT)
+
+
+@dataclass(frozen=True, slots=True)
+class Shares:
+    """(W, W) each, 0..1: how much skin and how much hair the photo shows, and how much hair the canvas has."""
+
+    skin: Floats
+    hair: Floats
+    scalp: Floats
+
+    @classmethod
+    def of(cls, face: WarpedFace, palette: Palette, scalp: Floats) -> Self:
+        """Measure them; `scalp` is (h, w) over the region."""
+        lab = to_lab(resize(face.colour, _SQUARE))
+        return cls(blur(palette.skin_share(lab), 2.0), blur(palette.hair_share(lab), 2.0), resize(scalp, _SQUARE))
 
 
 def paint_face(canvas: Canvas, face: WarpedFace, palette: Palette, scalp: Floats) -> None:
@@ -45,9 +65,13 @@ def paint_face(canvas: Canvas, face: WarpedFace, palette: Palette, scalp: Floats
     """
     region = region_slices(canvas.size)
     part = canvas.part(region)
-    cover, shift = _border(face, part.colour, _used(face, palette, scalp[region]))
+    shares = Shares.of(face, palette, scalp[region])
+    used = _used(face, shares)
+    inner, outer = _changes(face, part.colour, used, shares)
     shape = (face.seen.shape[0], face.seen.shape[1])
-    colour = from_lab(to_lab(face.colour) + resize(shift, shape))
+    part.colour[:] = from_lab(to_lab(part.colour) + resize(outer, shape))
+    colour = from_lab(to_lab(face.colour) + resize(inner, shape))
+    cover = smoothstep(0.0, _SOFT * _UNIT, distance_inside(used.astype(np.uint8)))
     luminance = np.sqrt(face.colour @ np.array([0.2126, 0.7152, 0.0722], np.float32))
     fine = luminance - blur(luminance, canvas.size / 340)
     skin = 1 - face.features
@@ -55,18 +79,15 @@ def paint_face(canvas: Canvas, face: WarpedFace, palette: Palette, scalp: Floats
     part.paint(resize(cover, shape), colour, roughness, 0.6 * fine * skin)
 
 
-def _used(face: WarpedFace, palette: Palette, scalp: Floats) -> Floats:
+def _used(face: WarpedFace, shares: Shares) -> Floats:
     """(W, W) 1 where the photo is used: the face's core, skin as far as it is seen, and hair where hair may be."""
-    square = (WORKING_SIDE, WORKING_SIDE)
-    depth, seen = resize(face.depth, square), resize(face.seen, square)
-    lab = to_lab(resize(face.colour, square))
-    skin, hair = (blur(share, 2.0) for share in (palette.skin_share(lab), palette.hair_share(lab)))
-    u, v = region_grid(square)
+    depth, seen = resize(face.depth, _SQUARE), resize(face.seen, _SQUARE)
+    u, v = region_grid(_SQUARE)
     away = np.abs(u - face.axis)
     top = np.hypot(away / _SIDE, np.maximum(v - _UPPER, 0) / (_TOP - _UPPER)) < 1
-    wanted = ((depth > -_BEYOND) & (skin > 0.4)) | ((depth > 0) & (away < _MIDDLE))
-    wanted |= top & (v > _UPPER) & (skin + hair > 0.4)
-    wanted |= top & (resize(scalp, square) > 0.5) & (hair > 0.5)
+    wanted = ((depth > -_BEYOND) & (shares.skin > 0.4)) | ((depth > 0) & (away < _MIDDLE))
+    wanted |= top & (v > _UPPER) & (shares.skin + shares.hair > 0.4)
+    wanted |= top & (shares.scalp > 0.5) & (shares.hair > 0.5)
     return _whole((wanted & (seen > 0.5)) | (depth > _CORE))
 
 
@@ -79,17 +100,26 @@ def _whole(wanted: NDArray[np.bool_]) -> Floats:
     return cv2.drawContours(np.zeros_like(smooth), [largest], 0, (1,), cv2.FILLED).astype(np.float32)
 
 
-def _border(face: WarpedFace, beneath: Floats, used: Floats) -> tuple[Floats, Floats]:
-    """How much of the face to lay on, (W, W), and the change of its Lab, (W, W, 3)."""
-    unit = WORKING_SIDE / 0.4
-    inner = distance_inside(used.astype(np.uint8))
-    cover = smoothstep(0.0, _SOFT * unit, inner)
-    ring = ((inner > 0) & (inner < _RING * unit)).astype(np.float32)
-    square = (WORKING_SIDE, WORKING_SIDE)
-    residual = _smoothed(to_lab(resize(beneath, square)), np.ones(square, np.float32))
-    residual = residual - _smoothed(to_lab(resize(face.colour, square)), used)
-    alike = smoothstep(_ANOTHER, _SAME, np.linalg.norm(residual, axis=-1))
-    return cover, membrane(residual, ring * alike, _REACH * unit)
+def _changes(face: WarpedFace, beneath: Floats, used: Floats, shares: Shares) -> tuple[Floats, Floats]:
+    """The changes of Lab, (W, W, 3) each, that bring the face's border to the canvas, and the canvas to it.
+
+    They meet where both show skin, or both show hair.
+    """
+    depth = distance_inside(used.astype(np.uint8))
+    ring = ((depth > 0) & (depth < _RING * _UNIT)).astype(np.float32)
+    residual = _smoothed(to_lab(resize(beneath, _SQUARE)), np.ones(_SQUARE, np.float32))
+    residual = residual - _smoothed(to_lab(resize(face.colour, _SQUARE)), used)
+    alike = ring * (shares.skin * (1 - shares.scalp) + shares.hair * shares.scalp)
+    inner = membrane(residual * (1 - _MET), alike, _REACH * _UNIT)
+    outer = membrane(-residual * _MET, alike, _REACH_OUT * _UNIT)
+    return inner, outer * _framed()[..., None]
+
+
+def _framed() -> Floats:
+    """(W, W) 1, falling to 0 at the region's edge."""
+    steps = np.minimum(np.arange(WORKING_SIDE), np.arange(WORKING_SIDE)[::-1]).astype(np.float32)
+    edge = smoothstep(0, _FRAME * _UNIT, steps)
+    return edge[:, None] * edge
 
 
 def _smoothed(lab: Floats, weight: Floats) -> Floats:

@@ -39,8 +39,11 @@ _REFLECTION = 14.0  # How much lighter than what is around it a reflection is, i
 # Where skin is seen below an eye, millimetres from its middle, and how much darker than the cheek a dark lens is.
 _UNDER_EYE, _CHEEK, _HIDDEN = (7.0, 9.0, 11.0), 30.0, 30.0
 _MARGIN = 1.2  # Millimetres around rims that are taken out with them.
-# v above which hair may be hair of the head, and which it must reach then.
-_FOREHEAD_V, _HAIRLINE_V = 0.80, 0.90
+# v above which hair may be hair of the head, on the forehead and beside it, and which it must reach then.
+_FOREHEAD_V, _TEMPLES_V, _HAIRLINE_V = 0.857, 0.80, 0.90
+_TEMPLE_U = 0.105  # So far from the face's middle the temples begin.
+_SHINE = 8.0  # L of Lab above the lighter one of skin and hair that only shine has.
+_HAIR_MARGIN = 5.0  # Millimetres around hair that are taken out with it: its shadow, and single strands.
 
 
 def glasses(face: WarpedFace, atlas: Atlas) -> Floats | None:
@@ -91,14 +94,15 @@ def _frame_zone(lenses: NDArray[np.uint8]) -> NDArray[np.bool_]:
 def hair_before(face: WarpedFace, palette: Palette, atlas: Atlas) -> Floats:
     """(h, w) 1 on hair of the head over the forehead and beside it: what is no skin and reaches up to the hairline."""
     lab = to_lab(resize(face.colour, _SQUARE))
-    _, v = region.region_grid(_SQUARE)
+    u, v = region.region_grid(_SQUARE)
     brows = fill_polygons([_pixels(atlas, outline) for outline in _BROWS], _SQUARE)
     skin = blur(palette.skin_share(lab), 1.5) > 0.5
-    hair = ~skin & (cv2.dilate(brows, _disc(2.0)) == 0) & (v > _FOREHEAD_V)
+    beside = np.abs(u - face.axis) > _TEMPLE_U
+    hair = ~skin & (cv2.dilate(brows, _disc(2.0)) == 0) & (v > np.where(beside, _TEMPLES_V, _FOREHEAD_V))
     _, labels = cv2.connectedComponents(hair.astype(np.uint8))
     reaching = np.unique(labels[hair & (v > _HAIRLINE_V)])
     mask = np.isin(labels, reaching[reaching > 0]).astype(np.uint8)
-    soft = blur(cv2.dilate(mask, _disc(1.5)).astype(np.float32), 1.5)
+    soft = blur(cv2.dilate(mask, _disc(_HAIR_MARGIN)).astype(np.float32), 1.5)
     return resize(soft, (face.seen.shape[0], face.seen.shape[1]))
 
 
@@ -106,11 +110,20 @@ def dyed(face: WarpedFace, palette: Palette, lab: Floats, atlas: Atlas) -> tuple
     """The face with the hair over its forehead in another colour, (3,) Lab, and the palette with that colour."""
     if palette.hair is None:
         return face, palette
-    share = hair_before(face, palette, atlas)
+    shape = (face.seen.shape[0], face.seen.shape[1])
+    share = hair_before(face, palette, atlas) * (1 - _skin_at(face, palette, shape))
     other = from_lab(to_lab(face.colour) + (lab - palette.hair.mean).astype(np.float32))
     colour = face.colour + share[..., None] * (other - face.colour)
     hair = dataclasses.replace(palette.hair, mean=np.asarray(lab, np.float64))
     return dataclasses.replace(face, colour=colour), dataclasses.replace(palette, hair=hair)
+
+
+def _skin_at(face: WarpedFace, palette: Palette, shape: tuple[int, int]) -> Floats:
+    """(h, w) 1 on skin, and on what is lighter than skin and hair: shine on a forehead is no hair."""
+    lab = to_lab(resize(face.colour, _SQUARE))
+    lightest = max(float(shade.mean[0]) for shade in (palette.skin, palette.hair) if shade is not None)
+    shine = lab[..., 0] > lightest + _SHINE
+    return resize(blur(np.maximum(palette.skin_share(lab), shine), 1.0), shape)
 
 
 def _pixels(atlas: Atlas, landmarks: tuple[int, ...]) -> Floats:
