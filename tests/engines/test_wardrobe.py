@@ -211,9 +211,11 @@ def test_a_shade_is_for_the_colour_after_it() -> None:
 
 
 telling = st.sampled_from(
-    "teal maroon orange dark pale plaid camo shirt jeans hat dress coat policeman sport smiling bald , ; and with "
-    "short-sleeved tall velvet".split()
-    + ["auburn hair"]
+    [
+        *"teal maroon orange dark pale plaid camo shirt jeans hat skirt coat policeman sport smiling bald".split(),
+        *", ; and with tall velvet".split(),
+        "auburn hair",
+    ]
 )
 
 
