@@ -10,6 +10,7 @@ from uvmap_id.engines.projection.complexion import complexion
 from uvmap_id.engines.projection.fields import GUIDE_SIZE, noise_at
 from uvmap_id.engines.projection.figure import Tile, each_tile
 from uvmap_id.engines.projection.hair import ears
+from uvmap_id.engines.projection.nails import paint_nails
 from uvmap_id.pictures import Floats, blur
 
 SKIN_ROUGHNESS = 0.48
@@ -43,6 +44,7 @@ def paint_skin(canvas: Canvas, tone: Floats) -> None:
         canvas.relief[place] = depth * tile.enlarged(thick) * pore - 0.8 * tile.enlarged(marks.crease)
 
     each_tile(canvas, cover)
+    paint_nails(canvas, tone)
 
 
 def _small_noise(canvas: Canvas, wavelength: float) -> Floats:
