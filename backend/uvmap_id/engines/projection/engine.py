@@ -51,7 +51,8 @@ class ProjectionEngine:
         paint_skin(canvas, person.tone)
         scalp = np.zeros((request.size, request.size), np.float32)
         if person.hair is not None:
-            scalp = paint_hair(canvas, person.hair, has_fringe(person.face, person.palette))
+            fringe = has_fringe(person.face, person.palette)
+            scalp = paint_hair(canvas, person.hair, person.palette.strands, fringe)
         paint_face(canvas, person.face, person.palette, scalp)
         for number, garment in enumerate(outfit.garments):
             report(f"Dressing: {garment.name}", 0.55 + 0.3 * number / len(outfit.garments))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Self
 
 import cv2
@@ -22,9 +22,10 @@ _FEWEST_SHARE = 0.12  # of the person above and beside the face, that must be ha
 _KEPT = 80  # Percent of the samples that are nearest to their median: the rest may be something else.
 _FLOOR = np.array([6.0, 3.0, 3.0])  # Standard deviations of Lab below which no colour is known.
 _ANYTHING = 1 / (100 * 60 * 60)  # Density of whatever else there is, over all of Lab.
+_STRANDS = 16
 _LEAST_LIKE, _ROUNDS = 0.4, 4
 # How far the middle of hair is from that of skin, at least: a bald head shines, so lighter colours count later.
-_UNLIKE, _UNLIKE_LIGHTER = 9.0, 14.0
+_UNLIKE, _UNLIKE_LIGHTER = 8.0, 14.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,10 +64,17 @@ class Shade:
 
 @dataclass(frozen=True, slots=True)
 class Palette:
-    """The colours of skin and of hair in one photo; `hair` is None where no hair is seen."""
+    """The colours of skin and of hair in one photo.
+
+    Attributes:
+        skin: Of the face.
+        hair: Around the face, or None where no hair is seen.
+        strands: (N, 3) changes of Lab from the hair's darkest to its lightest strands; empty where none is seen.
+    """
 
     skin: Shade
     hair: Shade | None
+    strands: Floats = field(default_factory=lambda: np.zeros((0, 3), np.float32))
 
     def skin_share(self, lab: Floats) -> Floats:
         """(...) probability that a colour (..., 3) is skin."""
@@ -78,7 +86,8 @@ class Palette:
 
     def in_light(self, factor: float) -> Palette:
         """The same colours in so many times the light."""
-        return Palette(self.skin.in_light(factor), None if self.hair is None else self.hair.in_light(factor))
+        hair = None if self.hair is None else self.hair.in_light(factor)
+        return Palette(self.skin.in_light(factor), hair, self.strands)
 
     def _share(self, chosen: Shade, lab: Floats) -> Floats:
         every = sum(shade.density(lab) for shade in (self.skin, self.hair) if shade is not None)
@@ -102,14 +111,21 @@ def read_palette(photo: NDArray[np.uint8], face: FaceLandmarks, person: Floats, 
 def _with_hair(skin: Shade, around: Floats) -> Palette:
     """Tell hair from skin in colours above the face, (N, 3) Lab, starting from what is least like skin."""
     density = skin.density(around)
-    hair = Shade.of(around[density <= np.quantile(density, _LEAST_LIKE)])
+    hair, chosen = Shade.of(around[density <= np.quantile(density, _LEAST_LIKE)]), around
     for _ in range(_ROUNDS):
         chosen = around[Palette(skin, hair).hair_share(around) > 0.5]
         if len(chosen) < max(_FEWEST, _FEWEST_SHARE * len(around)):
             return Palette(skin, None)
         hair = Shade.of(chosen)
     least = _UNLIKE_LIGHTER if hair.mean[0] > skin.mean[0] else _UNLIKE
-    return Palette(skin, hair if skin.away(hair) > least else None)
+    return Palette(skin, hair, _strands(chosen, hair)) if skin.away(hair) > least else Palette(skin, None)
+
+
+def _strands(lab: Floats, hair: Shade) -> Floats:
+    """(N, 3) see `Palette.strands`, of colours of hair, (M, 3)."""
+    ordered = lab[np.argsort(lab[:, 0], kind="stable")]
+    steps = np.stack([part.mean(axis=0) for part in np.array_split(ordered, _STRANDS)])
+    return (steps - hair.mean).astype(np.float32)
 
 
 def _skin_colours(warped: WarpedFace) -> Floats:
