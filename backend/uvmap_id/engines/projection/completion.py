@@ -18,6 +18,7 @@ _SHOWN = (0.2, 0.55)  # `seen` from which on a texel is taken from the photo, pa
 _SURE = 0.8  # `seen` of both sides where they can be compared.
 _SLOW = 12.0  # Standard deviation, in pixels of the working size, of the blur that leaves light and takes features.
 _FINE = 0.004  # Standard deviation of the blur that tells grain from shape, as a share of the region's width.
+_FOLD = 0.02  # Standard deviation of the blur that leaves out folds, as a share of the region's width.
 _GRAIN_SEED = 11
 
 
@@ -27,7 +28,8 @@ def completed(face: WarpedFace, palette: Palette) -> WarpedFace:
     The two sides of a face are seldom in the same light: the other side is brought to the tone of this one where
     both are seen, and that correction goes on smoothly where only one is. Afterwards `seen` says what either shows.
     """
-    own = smoothstep(*_SHOWN, face.seen)
+    # A nostril or a fold that is turned away is no hidden side: the photo is better there.
+    own = smoothstep(*_SHOWN, np.maximum(face.seen, blur(face.seen, _FOLD * face.seen.shape[1])))
     other = mirrored(np.dstack([face.colour, face.seen]), face.axis)
     share = smoothstep(*_SHOWN, other[..., 3]) * (1 - own)
     colour = face.colour

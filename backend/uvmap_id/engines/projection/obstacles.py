@@ -30,7 +30,8 @@ _RIM = 7.0  # Millimetres: whatever dark is thinner may be a rim.
 _STRAY = 2  # Steps by which a rim's distance may change from direction to direction.
 # How much darker than the skin beside it a rim is, in L of Lab; and for what share of the directions.
 _DARKER, _SHARE = 9.0, 0.8
-_DARK = 5.0
+_DARK, _BOLD = 5.0, 28.0
+_BROW_V = 0.865  # v of the upper edge of the brows
 _BRIDGE_V = (0.795, 0.855)
 _TEMPLE_V = (0.808, 0.85)
 _AROUND = 3.5  # Millimetres from a lens's edge that its frame may reach.
@@ -58,10 +59,15 @@ def glasses(face: WarpedFace, atlas: Atlas) -> Floats | None:
     if len(paths) < len(eyes) or not _has_bridge(rims, face.axis):
         return None
     lenses = fill_polygons([_closed(path, eye) for path, eye in zip(paths, eyes, strict=True)], _SQUARE)
-    free = fill_polygons([_pixels(atlas, outline) for outline in (RIGHT_EYE, LEFT_EYE, *_BROWS)], _SQUARE)
-    free = cv2.dilate(free, _disc(1.5))
-    dark = _connected((rims > _DARK) & (free == 0) & _frame_zone(lenses), lenses)
-    light = (_black_hat(-lightness, _GLARE) > _REFLECTION) & (lenses > 0) & (free == 0)
+    eyeballs = fill_polygons([_pixels(atlas, outline) for outline in (RIGHT_EYE, LEFT_EYE)], _SQUARE)
+    brows = fill_polygons([_pixels(atlas, outline) for outline in _BROWS], _SQUARE)
+    free = cv2.dilate(eyeballs | brows, _disc(1.5)) > 0
+    # A rim that is much darker than brows and lashes is told from them even where it crosses them.
+    usual = float(np.median([np.median(sample(rims, path[None].astype(np.float32))) for path in paths]))
+    bold = (rims > max(_BOLD, 0.5 * usual)) & (eyeballs == 0)
+    zone = _frame_zone(lenses)
+    dark = _connected(((rims > _DARK) & ~free | bold) & zone, lenses)
+    light = (_black_hat(-lightness, _GLARE) > _REFLECTION) & (lenses > 0) & zone & ~free
     mask = cv2.dilate((dark | light).astype(np.uint8), _disc(_MARGIN)).astype(np.float32)
     return resize(blur(mask, 1.0), (face.seen.shape[0], face.seen.shape[1]))
 
@@ -84,11 +90,10 @@ def _lightness(face: WarpedFace) -> Floats:
 
 
 def _frame_zone(lenses: NDArray[np.uint8]) -> NDArray[np.bool_]:
-    """Where a frame is: around the lenses, and at their height from ear to ear."""
-    around = cv2.dilate(cv2.morphologyEx(lenses, cv2.MORPH_GRADIENT, _disc(1.0)), _disc(_AROUND)) > 0
+    """Where frames and lenses are: never above the brows, and beside the lenses at their height from ear to ear."""
     _, v = region.region_grid(_SQUARE)
     low, high = _TEMPLE_V
-    return around | ((v > low) & (v < high) & (lenses == 0))
+    return ((cv2.dilate(lenses, _disc(_AROUND)) > 0) & (v < _BROW_V)) | ((v > low) & (v < high) & (lenses == 0))
 
 
 def hair_before(face: WarpedFace, palette: Palette, atlas: Atlas) -> Floats:
@@ -182,9 +187,9 @@ def _has_bridge(rims: Floats, axis: float) -> bool:
 
 
 def _closed(path: Floats, eye: Floats) -> Floats:
-    """A lens's outline: its lower rim, and that mirrored about the middle of the eye."""
+    """A lens's outline: its lower rim, and above the eye the same, a little flatter."""
     middle = region.region_uv_to_pixels(eye, _SQUARE)
-    return np.concatenate([path, (path - middle)[::-1] * [1, -1] + middle])
+    return np.concatenate([path, (path - middle)[::-1] * [1, -0.8] + middle])
 
 
 def _connected(dark: NDArray[np.bool_], lenses: NDArray[np.uint8]) -> NDArray[np.bool_]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 from scipy.interpolate import RBFInterpolator
@@ -19,7 +20,7 @@ from uvmap_id.atlas.layout import Atlas
 from uvmap_id.engines.projection.colour import smoothstep, to_linear
 from uvmap_id.faces.landmarks import LEFT_EYE, MESH_LANDMARK_COUNT, RIGHT_EYE, FaceLandmarks
 from uvmap_id.faces.pose import Pose, fit_pose
-from uvmap_id.pictures import Floats, Number, blur, distance_inside, fill_polygons, sample, scale
+from uvmap_id.pictures import Floats, blur, distance_inside, fill_polygons, sample, scale
 
 # The outline of the face in mediapipe's numbering, clockwise in the photo from the middle of the forehead.
 FACE_OVAL = (
@@ -46,6 +47,7 @@ _SHIFT_GRID = 96
 _SMOOTHING = 5e-6
 _SHIFT_REACH = 0.10  # Atlas units beyond the outline within which the shift fades away.
 
+_WORTH_REDUCING = 0.9
 _GRID = region.RESOLUTION
 _FADE = 0.026  # Atlas units from the outline inwards over which the face counts more and more as its inside.
 # How squarely a texel must face the camera to be taken from the photo: cosines for not at all and fully.
@@ -53,6 +55,7 @@ _SEEN = (0.12, 0.35)
 GRAZED = 0.15
 # What lies so many metres behind something else is hidden by it; how fine that is looked at, in metres.
 _HIDDEN, _DEPTH_CELL = 0.012, 0.002
+_SPECK = (9, 9)  # texels of the region's own grid
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +118,8 @@ def warp_face(
     places = pose.project(shape.position) + _shift(face, pose, shape, atlas, outline)
     reduction = _reduction(face, atlas, size)
     wanted = region.upsampled(places.astype(np.float32), size) * np.float32(reduction)
-    colour = to_linear(sample(_reduced(photo, reduction), wanted, cubic=True))
+    reduced = photo if reduction == 1 else scale(photo, reduction)
+    colour = to_linear(sample(reduced, wanted, cubic=True))
     shown = sample(person, places)
     squarely = np.maximum(smoothstep(*_SEEN, pose.facing(shape.normal)), GRAZED)
     seen = squarely * _unhidden(pose, shape) * smoothstep(0.4, 0.8, shown)
@@ -148,7 +152,9 @@ def _unhidden(pose: Pose, shape: FaceShape) -> Floats:
     nearest = np.full(cells.max(axis=(0, 1))[::-1] + 2, np.inf, np.float32)
     np.minimum.at(nearest, (cells[..., 1], cells[..., 0]), towards[..., 1].astype(np.float32))
     behind = towards[..., 1] - nearest[cells[..., 1], cells[..., 0]]
-    return blur((behind < _HIDDEN).astype(np.float32), 1.5)
+    # Specks are no more than the folds of nostrils and eyelids.
+    hidden = cv2.morphologyEx((behind > _HIDDEN).astype(np.uint8), cv2.MORPH_OPEN, np.ones(_SPECK, np.uint8))
+    return blur(1 - hidden.astype(np.float32), 1.5)
 
 
 def _near_mouth(shape: FaceShape, atlas: Atlas) -> NDArray[np.int64]:
@@ -194,11 +200,8 @@ def _reduction(face: FaceLandmarks, atlas: Atlas, size: int) -> float:
     """How much to shrink the photo before it is sampled, so that a large photo doesn't alias; never above 1."""
     corners = atlas.landmarks[[33, 263]]
     texels = float(np.linalg.norm(corners[0] - corners[1])) * size
-    return min(1.0, texels * 1.1 / face.eye_distance)
-
-
-def _reduced(image: NDArray[Number], factor: float) -> NDArray[Number]:
-    return image if factor > 0.9 else scale(image, factor)
+    factor = texels * 1.1 / face.eye_distance
+    return factor if factor < _WORTH_REDUCING else 1.0
 
 
 def _outline_depth(atlas: Atlas) -> Floats:
