@@ -155,8 +155,12 @@ def with_glasses(image: NDArray[np.uint8], face: FaceLandmarks, dark: bool = Fal
     for middle in (right, left):
         place = tuple(np.round(middle + np.array([0, 0.04 * span])).astype(int).tolist())
         cv2.ellipse(drawn, place, axes, 0, 0, 360, (24, 20, 18), -1 if dark else round(0.04 * span), cv2.LINE_AA)
-    bridge = [np.round(middle + np.array([side * axes[0], 0])).astype(int).tolist() for middle, side in ((right, 1), (left, -1))]
-    return cv2.line(drawn, bridge[0], bridge[1], (24, 20, 18), round(0.04 * span), cv2.LINE_AA)
+    bridge = [
+        np.round(middle + np.array([side * axes[0], 0])).astype(int).tolist()
+        for middle, side in ((right, 1), (left, -1))
+    ]
+    cv2.line(drawn, bridge[0], bridge[1], (24, 20, 18), round(0.04 * span), cv2.LINE_AA)
+    return drawn
 
 
 def test_glasses_are_left_out(portrait: NDArray[np.uint8], landmarks: FaceLandmarks, generate: Generate) -> None:
