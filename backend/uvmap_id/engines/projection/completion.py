@@ -29,7 +29,8 @@ def completed(face: WarpedFace, palette: Palette) -> WarpedFace:
     both are seen, and that correction goes on smoothly where only one is. Afterwards `seen` says what either shows.
     """
     # A nostril or a fold that is turned away is no hidden side: the photo is better there.
-    own = smoothstep(*_SHOWN, np.maximum(face.seen, blur(face.seen, _FOLD * face.seen.shape[1])))
+    around = blur(face.seen, _FOLD * face.seen.shape[1])
+    own = smoothstep(*_SHOWN, np.where(face.seen > GRAZED / 2, np.maximum(face.seen, around), face.seen))
     other = mirrored(np.dstack([face.colour, face.seen]), face.axis)
     share = smoothstep(*_SHOWN, other[..., 3]) * (1 - own)
     colour = face.colour
