@@ -152,7 +152,7 @@ def test_the_body_has_the_skin_of_the_face(textures: TextureSet) -> None:
     cheek = to_lab(to_linear(at(textures.base_color, (0.23, 0.745)).astype(np.uint8)))
     for place in ((0.70, 0.085), (0.90, 0.085)):  # backs of the hands
         hand = to_lab(to_linear(at(textures.base_color, place).astype(np.uint8)))
-        assert np.linalg.norm(hand - cheek) < 9
+        assert np.linalg.norm(hand - cheek) < 11
 
 
 def test_hair_is_the_photos_unless_the_prompt_names_it(textures: TextureSet, generate: Generate) -> None:

@@ -179,3 +179,53 @@ words = st.sampled_from(
 @given(st.lists(words, max_size=12).map(" ".join))
 def test_no_order_of_known_words_crashes(prompt: str) -> None:
     assert read_prompt(prompt).garments
+
+
+def test_two_colours_and_no_garment() -> None:
+    for prompt in ("red and green", "green, red"):
+        shirt = worn(read_prompt(prompt), "t-shirt")
+        assert shirt.pattern == "stripes"
+        assert {"red", "green"} == {"red" if max(rgb) == rgb[0] else "green" for rgb in (shirt.colour, shirt.accent)}
+    assert read_prompt("red and green and blue").ignored == ("blue",)
+
+
+@pytest.mark.parametrize(
+    ("prompt", "ignored"),
+    [
+        ("red shirt, teal shirt", ("red shirt",)),
+        ("red hair, black hair, shirt", ("red hair",)),
+        ("bald, red hair", ("red hair",)),
+        ("dark hair, red hair", ("dark hair",)),
+        ("red dress, \u043a\u0440\u0430\u0441\u043d\u0430\u044f hat", ("\u043a\u0440\u0430\u0441\u043d\u0430\u044f",)),
+        ("red and green superhero", ("green",)),
+    ],
+)
+def test_what_another_word_outdoes_is_reported(prompt: str, ignored: tuple[str, ...]) -> None:
+    assert read_prompt(prompt).ignored == ignored
+
+
+def test_a_shade_is_for_the_colour_after_it() -> None:
+    shirt = worn(read_prompt("dark blue and pale green striped shirt"), "shirt")
+    assert sum(shirt.colour) < sum(worn(read_prompt("blue shirt"), "shirt").colour)
+    assert sum(shirt.accent) > sum(worn(read_prompt("green shirt"), "shirt").colour)
+
+
+telling = st.sampled_from(
+    [
+        *"teal maroon orange dark pale plaid camo shirt jeans hat skirt coat policeman sport smiling bald".split(),
+        *", ; and with tall velvet".split(),
+        "auburn hair",
+    ]
+)
+
+
+@given(st.lists(telling, max_size=9))
+def test_no_word_is_dropped_in_silence(words: list[str]) -> None:
+    """A word either changes what is worn, or is reported."""
+    whole = read_prompt(" ".join(words))
+    reported = {word for phrase in whole.ignored for word in phrase.split()}
+    for place, word in enumerate(words):
+        if word in (",", ";", "and", "with") or words.count(word) > 1 or set(word.split()) & reported:
+            continue
+        without = read_prompt(" ".join(words[:place] + words[place + 1 :]))
+        assert (without.garments, without.hair, without.bald) != (whole.garments, whole.hair, whole.bald), word

@@ -1,21 +1,19 @@
-"""Finds faces and their 478 landmarks with mediapipe's face mesh, whose models come inside its package.
+"""Finds faces and their 478 landmarks with mediapipe's face mesh.
 
 The landmarks' numbers are those of mediapipe's face mesh; 468 lie on the face, 10 on the irises.
 """
 
 from __future__ import annotations
 
-import importlib
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
-from types import ModuleType, TracebackType
-from typing import Any, Self
+from types import TracebackType
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from uvmap_id.link.errors import ErrorCode, UVMapError
+from uvmap_id.faces.mediapipe_models import load_face_models
 
 LANDMARK_COUNT = 478
 MESH_LANDMARK_COUNT = 468  # without the irises, which come last
@@ -56,18 +54,11 @@ class FaceFinder:
     """Holds mediapipe's models; use it as a context manager, in one thread.
 
     Raises:
-        UVMapError: landmarks_unavailable where mediapipe with its bundled models is not installed.
+        UVMapError: landmarks_unavailable or weights_invalid, see `load_face_models`.
     """
 
     def __init__(self) -> None:
-        solutions = mediapipe_solutions()
-        self._detectors = [
-            solutions.face_detection.FaceDetection(model_selection=model, min_detection_confidence=_SURE_IN_WHOLE)
-            for model in (1, 0)
-        ]
-        self._mesh = solutions.face_mesh.FaceMesh(
-            static_image_mode=True, refine_landmarks=True, max_num_faces=1, min_detection_confidence=0.4
-        )
+        self._models = load_face_models()
 
     def __enter__(self) -> Self:
         return self
@@ -79,8 +70,7 @@ class FaceFinder:
 
     def close(self) -> None:
         """Free the models."""
-        for model in (*self._detectors, self._mesh):
-            model.close()
+        self._models.close()
 
     def find(self, image: NDArray[np.uint8]) -> list[FaceLandmarks]:
         """All faces in an image, (H, W, 3) uint8 sRGB, the largest first. Empty where there is none."""
@@ -112,15 +102,10 @@ class FaceFinder:
     ) -> Iterator[NDArray[np.float64]]:
         left, top, right, bottom = window
         crop = np.ascontiguousarray(image[top:bottom, left:right])
-        for detector in self._detectors:
-            for detection in detector.process(crop).detections or []:
-                if detection.score[0] < surety:
-                    continue
-                relative = detection.location_data.relative_bounding_box
-                corner = np.array([relative.xmin, relative.ymin])
-                extent = np.array([relative.width, relative.height])
-                size = [right - left, bottom - top] * 2
-                yield np.concatenate([corner, corner + extent]) * size + [left, top, left, top]
+        size = np.array([right - left, bottom - top] * 2)
+        for sure, box in self._models.boxes(crop):
+            if sure >= surety:
+                yield box * size + [left, top, left, top]
 
     def _mesh_in(self, image: NDArray[np.uint8], box: NDArray[np.float64]) -> FaceLandmarks | None:
         """Landmarks of the face in a box. A crop around the box lets the mesh see small faces in large photos."""
@@ -129,12 +114,11 @@ class FaceFinder:
         left, top = np.clip(np.floor(box[:2] - margin), 0, [width - 1, height - 1]).astype(int)
         right, bottom = np.clip(np.ceil(box[2:] + margin), [left + 1, top + 1], [width, height]).astype(int)
         crop = np.ascontiguousarray(image[top:bottom, left:right])
-        found = self._mesh.process(crop).multi_face_landmarks
-        if not found:
+        found = self._models.mesh(crop)
+        if found is None:
             return None
-        scale = [right - left, bottom - top, right - left]
-        points = np.array([[point.x, point.y, point.z] for point in found[0].landmark], np.float64) * scale
-        return FaceLandmarks((points + np.array([left, top, 0])).astype(np.float32))
+        points = found * [right - left, bottom - top, right - left] + [left, top, 0]
+        return FaceLandmarks(points.astype(np.float32))
 
 
 def _windows(height: int, width: int, parts: int) -> list[NDArray[np.int64]]:
@@ -154,25 +138,3 @@ def _overlap(one: NDArray[np.float64], other: NDArray[np.float64]) -> float:
     extent = np.clip(np.minimum(one[2:], other[2:]) - np.maximum(one[:2], other[:2]), 0, None)
     shared = extent.prod()
     return float(shared / max((one[2:] - one[:2]).prod() + (other[2:] - other[:2]).prod() - shared, 1e-9))
-
-
-def mediapipe_solutions() -> Any:
-    """The part of mediapipe that comes with its models. Raises `UVMapError` (landmarks_unavailable)."""
-    # The models log to stderr through glog and TensorFlow Lite; only what is wrong is worth a line.
-    os.environ.setdefault("GLOG_minloglevel", "2")
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    try:
-        mediapipe: ModuleType = importlib.import_module("mediapipe")
-    except ImportError as error:
-        raise UVMapError(
-            ErrorCode.LANDMARKS_UNAVAILABLE,
-            "The package mediapipe, which finds faces, is not installed.",
-            "Install the backend again: pip install uvmap-id.",
-        ) from error
-    if not hasattr(mediapipe, "solutions"):
-        raise UVMapError(
-            ErrorCode.LANDMARKS_UNAVAILABLE,
-            f"mediapipe {mediapipe.__version__} comes without the face model.",
-            "Run the backend on Python 3.11 or 3.12, where a mediapipe with the model is installed.",
-        )
-    return mediapipe.solutions

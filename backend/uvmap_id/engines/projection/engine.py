@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+
 import uvmap_id
 from uvmap_id.atlas.face import FaceShape
 from uvmap_id.atlas.layout import Atlas, pad
 from uvmap_id.engines.base import Report, TextureSet
+from uvmap_id.engines.projection.blending import paint_face
 from uvmap_id.engines.projection.canvas import Canvas
-from uvmap_id.engines.projection.colour import from_lab, linear, to_lab
-from uvmap_id.engines.projection.hair import hair_colour, has_fringe, paint_hair
+from uvmap_id.engines.projection.hair import has_fringe, paint_hair
+from uvmap_id.engines.projection.likeness import Likeness, likeness
 from uvmap_id.engines.projection.portrait import Portrait, PortraitReader
-from uvmap_id.engines.projection.skin import paint_face, paint_skin
+from uvmap_id.engines.projection.skin import paint_skin
 from uvmap_id.engines.projection.tailor import dress
-from uvmap_id.engines.projection.tone import completed, evened, exposed, exposure, relit, skin_tone
 from uvmap_id.engines.projection.wardrobe import Outfit, read_prompt
-from uvmap_id.engines.projection.warp import WarpedFace, warp_face
 from uvmap_id.link.request import TextureRequest
 from uvmap_id.pictures import Floats
 
@@ -37,50 +38,28 @@ class ProjectionEngine:
         report("Finding the face", 0.0)
         portrait = self._reader.read(photos[0], self._shape, self._atlas)
         outfit = read_prompt(request.prompt)
-        warnings = portrait.warnings
+        report("Projecting the face", 0.2)
+        person = likeness(portrait, outfit, request, self._shape, self._atlas)
+        warnings = portrait.warnings + person.warnings
         if outfit.ignored:
             warnings += (left_out(outfit.ignored),)
-        canvas, details = self._paint(request, portrait, outfit, report)
+        canvas = self._paint(request, person, outfit, report)
         report("Making the maps", 0.85)
-        return _texture_set(canvas, warnings, details)
+        return _texture_set(canvas, warnings, _details(portrait, person, outfit))
 
-    def _paint(
-        self, request: TextureRequest, portrait: Portrait, outfit: Outfit, report: Report
-    ) -> tuple[Canvas, dict[str, object]]:
-        report("Projecting the face", 0.2)
-        face, photographed, light = self._face(portrait, request)
-        tone = skin_tone(face, self._atlas)
+    def _paint(self, request: TextureRequest, person: Likeness, outfit: Outfit, report: Report) -> Canvas:
         report("Painting skin and hair", 0.4)
         canvas = Canvas.blank(self._atlas, request.size, request.seed)
-        paint_skin(canvas, tone)
-        own_hair = _in_light(hair_colour(portrait.image, portrait.face, portrait.person, photographed), light)
-        hair = _chosen_hair(own_hair, outfit)
-        if hair is not None:
-            paint_hair(canvas, hair, has_fringe(face, tone, own_hair))
-        paint_face(canvas, evened(face, tone, own_hair), tone, own_hair)
+        paint_skin(canvas, person.tone)
+        scalp = np.zeros((request.size, request.size), np.float32)
+        if person.hair is not None:
+            fringe = has_fringe(person.face, person.palette)
+            scalp = paint_hair(canvas, person.hair, person.palette.strands, fringe)
+        paint_face(canvas, person.face, person.palette, scalp)
         for number, garment in enumerate(outfit.garments):
             report(f"Dressing: {garment.name}", 0.55 + 0.3 * number / len(outfit.garments))
             dress(canvas, garment)
-        details: dict[str, object] = {
-            "eye_distance_pixels": round(portrait.face.eye_distance, 1),
-            "face_turned_degrees": round(portrait.pose.turned, 1),
-            "skin_lab": _rounded(tone),
-            "hair_lab": None if hair is None else _rounded(hair),
-            "garments": [garment.name for garment in outfit.garments],
-            "added": list(outfit.added),
-            "ignored": list(outfit.ignored),
-        }
-        return canvas, details
-
-    def _face(self, portrait: Portrait, request: TextureRequest) -> tuple[WarpedFace, Floats, float]:
-        """The face in the atlas and in even light; the skin's tone in the photo; how much brighter it was made."""
-        warped = warp_face(
-            portrait.image, portrait.face, portrait.pose, portrait.person, self._shape, self._atlas, request.size
-        )
-        photographed = skin_tone(warped, self._atlas)
-        even = completed(relit(warped, photographed, request.relight))
-        light = exposure(skin_tone(even, self._atlas))
-        return exposed(even, light), photographed, light
+        return canvas
 
 
 def left_out(words: Sequence[str]) -> str:
@@ -88,16 +67,17 @@ def left_out(words: Sequence[str]) -> str:
     return f"Not understood in the prompt, and left out: {', '.join(words)}."
 
 
-def _in_light(lab: Floats | None, light: float) -> Floats | None:
-    """A colour in Lab, seen in more or less light."""
-    return None if lab is None else to_lab(from_lab(lab[None]) * light)[0]
-
-
-def _chosen_hair(own: Floats | None, outfit: Outfit) -> Floats | None:
-    """(3,) Lab of the hair to paint: what the prompt says wins over the photo."""
-    if outfit.bald:
-        return None
-    return own if outfit.hair is None else to_lab(linear(outfit.hair)[None])[0]
+def _details(portrait: Portrait, person: Likeness, outfit: Outfit) -> dict[str, object]:
+    return {
+        "eye_distance_pixels": round(portrait.face.eye_distance, 1),
+        "face_turned_degrees": round(portrait.pose.turned, 1),
+        "skin_lab": _rounded(person.tone),
+        "hair_lab": None if person.hair is None else _rounded(person.hair),
+        "garments": [garment.name for garment in outfit.garments],
+        "added": list(outfit.added),
+        "ignored": list(outfit.ignored),
+        "left_out": list(person.left_out),
+    }
 
 
 def _texture_set(canvas: Canvas, warnings: tuple[str, ...], details: dict[str, object]) -> TextureSet:

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 
-from uvmap_id.atlas.face import region_slices
 from uvmap_id.engines.projection.canvas import Canvas
-from uvmap_id.engines.projection.colour import from_lab, smoothstep
+from uvmap_id.engines.projection.colour import from_lab
 from uvmap_id.engines.projection.complexion import complexion
 from uvmap_id.engines.projection.fields import GUIDE_SIZE, noise_at
 from uvmap_id.engines.projection.figure import Tile, each_tile
 from uvmap_id.engines.projection.hair import ears
-from uvmap_id.engines.projection.tone import skin_likeness
-from uvmap_id.engines.projection.warp import WarpedFace
+from uvmap_id.engines.projection.nails import paint_nails
 from uvmap_id.pictures import Floats, blur
 
-_ROUGHNESS = 0.48
-_MOIST_ROUGHNESS = 0.2  # eyes and lips
+SKIN_ROUGHNESS = 0.48
 # Changes of Lab where blood shows, on palms and soles, and in creases.
 _FLUSH = np.array([-2.6, 5.2, 2.0], np.float32)
 _PALE = np.array([4.0, 0.5, -2.5], np.float32)
@@ -41,35 +38,17 @@ def paint_skin(canvas: Canvas, tone: Floats) -> None:
         pore = tile.repeated(pores)
         mottled = 1 + 0.014 * tile.repeated(fine) - 0.010 * np.maximum(-pore, 0)
         canvas.colour[place] = tile.enlarged(base) * mottled[..., None]
-        canvas.roughness[place] = _ROUGHNESS + 0.012 * pore
+        canvas.roughness[place] = SKIN_ROUGHNESS + 0.012 * pore
         canvas.skin[place] = 1
         # Pores are of one size all over the body, which large texels blur.
         depth = _PORE * min(1.0, _PORE_WIDTH / tile.texel)
         canvas.relief[place] = depth * tile.enlarged(thick) * pore - 0.8 * tile.enlarged(marks.crease)
 
     each_tile(canvas, cover)
+    paint_nails(canvas, tone)
 
 
 def _small_noise(canvas: Canvas, wavelength: float) -> Floats:
     """(G, G) smooth noise of about unit variance in the body's space."""
     places = canvas.guide.position.reshape(-1, 3) * np.float32(2.5 / wavelength)
     return blur(noise_at(places, canvas.random).reshape(GUIDE_SIZE, GUIDE_SIZE), 1.0)
-
-
-def paint_face(canvas: Canvas, face: WarpedFace, tone: Floats, hair: Floats | None) -> None:
-    """Lay the photo's face on the skin. Near its outline and on the temples only skin is kept, so that hair, a
-    collar or the background beside the face leave no patch; above the forehead hair is welcome.
-    """
-    part = canvas.part(region_slices(canvas.size))
-    likeness = skin_likeness(face.colour, tone, hair)
-    soft = blur(likeness, canvas.size / 512)
-    upper = smoothstep(0.43, 0.475, part.position[..., 2])
-    middle = face.inside * (1 - face.aside)
-    kept = np.maximum(np.maximum(soft, upper), middle)
-    luminance = np.sqrt(face.colour @ np.array([0.2126, 0.7152, 0.0722], np.float32))
-    fine = luminance - blur(luminance, canvas.size / 340)
-    skin = 1 - face.features
-    roughness = _MOIST_ROUGHNESS + (_ROUGHNESS - _MOIST_ROUGHNESS) * skin
-    # The photo's own hair comes along above the forehead.
-    bare = skin * (1 - upper * (1 - soft))
-    part.paint(face.cover * kept, face.colour, roughness, 0.6 * fine * skin, bare)

@@ -23,7 +23,7 @@ from uvmap_id.engines.projection.garments import (
 )
 
 _SEPARATORS = re.compile(r"([,;.:!?()\n\t\r+&/]|\b(?:and|with|over|under|plus|in|on)\b)")
-_WORD = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
+_WORD = re.compile(r"[^\W_]+(?:-[^\W_]+)*")
 _BRACES = re.compile(r"\{([^}]*)\}")
 _FILLERS = frozenset(
     "a an the of wearing wears wear dressed clothed dressing pair set some his her their its as like man men woman "
@@ -60,19 +60,32 @@ class Outfit:
 
 @dataclass
 class _Reading:
-    """What has been understood so far."""
+    """What has been understood so far; garments with the words that named them, colours that wait for a garment."""
 
-    garments: dict[tuple[str, int], Garment] = field(default_factory=dict)
+    worn: dict[tuple[str, int], tuple[Garment, list[str]]] = field(default_factory=dict)
     latest: list[str] = field(default_factory=list)
-    waiting: Rgb | None = None
+    waiting: list[str] = field(default_factory=list)
     hair: Rgb | None = None
+    hair_words: list[str] = field(default_factory=list)
     bald: bool = False
     ignored: list[str] = field(default_factory=list)
 
     def put_on(self, garments: list[Garment], words: list[str]) -> None:
         """Wear garments; the words that named them may be completed by the next phrase."""
-        self.garments.update({(garment.slot, garment.layer): garment for garment in garments})
+        places = {(garment.slot, garment.layer): garment for garment in garments}
+        before = [self.worn[place][1] for place in places if place in self.worn]
+        self.worn.update({place: (garment, words) for place, garment in places.items()})
+        still = [phrase for _, phrase in self.worn.values()]
+        for phrase in before:
+            if phrase not in still and not set(phrase) <= set(words):
+                self.ignore(phrase)
         self.latest = words
+
+    def ignore(self, words: list[str]) -> None:
+        """Report words, once."""
+        phrase = " ".join(words)
+        if phrase and phrase not in self.ignored:
+            self.ignored.append(phrase)
 
 
 def read_prompt(prompt: str) -> Outfit:
@@ -81,12 +94,15 @@ def read_prompt(prompt: str) -> Outfit:
     parts = [*_SEPARATORS.split(prompt.lower()), ""]
     for phrase, separator in zip(parts[::2], parts[1::2], strict=True):
         _read_phrase(phrase, separator in _JOINING, reading)
-    if reading.waiting is not None:
-        _put_colour_on(reading.waiting, reading)
-    dressed, added = _decent(list(reading.garments.values()))
+    if reading.waiting:
+        reading.ignore(_read_alone([], False, reading))
+    if reading.bald and reading.hair is not None:
+        reading.ignore(reading.hair_words)
+    dressed, added = _decent([garment for garment, _ in reading.worn.values()])
     dressed = _tucked_in(dressed)
     dressed.sort(key=lambda garment: (garment.layer, garment.slot))
-    return Outfit(tuple(dressed), reading.hair, reading.bald, tuple(reading.ignored), added)
+    hair = None if reading.bald else reading.hair
+    return Outfit(tuple(dressed), hair, reading.bald, tuple(reading.ignored), added)
 
 
 def _read_phrase(phrase: str, joined: bool, reading: _Reading) -> None:
@@ -97,71 +113,67 @@ def _read_phrase(phrase: str, joined: bool, reading: _Reading) -> None:
     if not words:
         reading.ignored += [phrase.strip()] if phrase.strip() and not every else []
         return
-    rest: list[str]
     if "bald" in words or "hairless" in words:
         reading.bald, rest = True, [word for word in words if word not in ("bald", "hairless", "head", "hair")]
     elif words[-1] in ("hair", "haired") or words[-1].endswith("-haired"):
-        reading.hair, rest = _read_hair(words)
+        rest = _read_hair(words, reading)
     else:
         rest = _read_clothes(words, joined, reading)
-    if rest:
-        reading.ignored.append(" ".join(rest))
+    reading.ignore(rest)
 
 
 def _read_clothes(words: list[str], joined: bool, reading: _Reading) -> list[str]:
     """Put on what a phrase names. Returns the words that say nothing known."""
-    found = _find(words)
+    found = _find(reading.waiting + words)
     if found is None:
         return _read_alone(words, joined, reading)
+    words, reading.waiting = reading.waiting + words, []
     kind, entry, start, count = found
     rest = words[:start] + words[start + count :]
     if kind == "outfit":
         garments, rest = _read_outfit(entry, rest)
-        reading.put_on(garments, words)
-        return rest
-    garment, rest = _make(entry, rest)
-    if reading.waiting is not None:
-        garment = dataclasses.replace(garment, accent=garment.colour, colour=reading.waiting)
-        reading.waiting = None
-    reading.put_on([garment], words)
+    else:
+        garment, rest = _make(entry, rest)
+        garments = [garment]
+    reading.put_on(garments, words)
     return rest
 
 
 def _read_alone(words: list[str], joined: bool, reading: _Reading) -> list[str]:
     """A phrase without a garment: it waits for one, or speaks of what was named before ("sport, green")."""
-    colour, rest = _read_colour(words, "")
-    if colour is not None and not rest:
-        if joined:
-            reading.waiting = colour
-            return []
-        if not reading.latest:
-            _put_colour_on(colour, reading)
-            return []
-    if reading.latest:
-        before = list(reading.latest)
-        # Read together, both phrases must make sense but for what the first one left over already.
-        trial = _Reading()
-        left = _read_clothes(before, False, trial)
-        if _read_clothes(words + before, False, trial) == left:
-            return _read_clothes(words + before, False, reading)[len(left) :]
+    if joined and _is_colour(words):
+        reading.waiting += words
+        return []
+    if reading.waiting and (not words or _is_colour(words)):
+        words, reading.waiting = reading.waiting + words, []
+    if not reading.latest:
+        # Colours and no garment at all: a plain T-shirt of them.
+        return _read_clothes([*words, "t-shirt"], False, reading) if _is_colour(words[-1:]) else words
+    before = list(reading.latest)
+    # Read together, both phrases must make sense but for what the first one left over already.
+    trial = _Reading()
+    left = _read_clothes(before, False, trial)
+    if _read_clothes(words + before, False, trial) == left:
+        return _read_clothes(words + before, False, reading)[len(left) :]
     return words
 
 
-def _put_colour_on(colour: Rgb, reading: _Reading) -> None:
-    """A colour and no garment at all: a plain T-shirt of it."""
-    reading.waiting = None
-    reading.put_on([dataclasses.replace(_made_of("t-shirt"), colour=colour)], [])
+def _is_colour(words: list[str]) -> bool:
+    colour, rest = _read_colour(words, "")
+    return colour is not None and not rest
 
 
-def _read_hair(words: list[str]) -> tuple[Rgb | None, list[str]]:
+def _read_hair(words: list[str], reading: _Reading) -> list[str]:
+    """Note the hair's colour. Returns the words that say nothing known."""
     known = definitions()["hair"]
     last = words[-1].removesuffix("-haired")
     names = [word for word in [*words[:-1], last] if word in known]
-    rest = [word for word in words[:-1] if word not in known and word not in _SHADES]
     if not names:
-        return None, words
+        return words
+    reading.ignore(reading.hair_words)
     red, green, blue = known[names[-1]]
-    return shaded((red, green, blue), _lift(words)), rest
+    reading.hair, reading.hair_words = shaded((red, green, blue), _lift(words)), words
+    return [word for word in words[:-1] if word != names[-1] and word not in _SHADES]
 
 
 def _find(
@@ -191,8 +203,10 @@ def _read_outfit(entry: dict[str, Any], words: list[str]) -> tuple[list[Garment]
 
     A colour or a pattern ("pinstripe suit") is for the garments whose own colour is in braces.
     """
-    colour, rest = _read_colour(words, "")
-    pattern, rest = _take(rest, _patterns())
+    colour, pattern, rest = None, None, words
+    if any(_BRACES.search(phrase) for phrase in entry["wears"]):
+        colour, rest = _read_colour(words, "")
+        pattern, rest = _take(rest, _patterns())
     changes = ({"colour": colour} if colour else {}) | ({"pattern": pattern} if pattern is not None else {})
     garments = []
     for phrase in entry["wears"]:
@@ -230,6 +244,8 @@ def _make(entry: dict[str, Any], words: list[str]) -> tuple[Garment, list[str]]:
         colour = shaded(_certain(default, fabric_name), _lift(rest))
         rest = [word for word in rest if word not in _SHADES]
     second, rest = _read_colour(rest, fabric_name)
+    if second is not None and pattern is None and "accent" not in entry:
+        pattern = "stripes"
     accent = second or (_certain(entry["accent"], "") if "accent" in entry else contrasting(colour))
     fabric = Fabric(**(fabrics[fabric_name] | {"grain": tuple(fabrics[fabric_name]["grain"])}))
     values["details"] = tuple(entry.get("details", ()))
@@ -255,13 +271,13 @@ def _take(words: list[str], table: dict[str, Any]) -> tuple[Any, list[str]]:
 
 def _read_colour(words: list[str], fabric: str) -> tuple[Rgb | None, list[str]]:
     """The first colour that is named, with the shades before it, and the other words."""
-    for length in (2, 1):
-        for place in range(len(words) - length + 1):
+    for place in range(len(words)):
+        for length in (2, 1):
             colour = named_colour(words[place : place + length], fabric)
             if colour is not None:
-                shades = [word for word in words if word in _SHADES] if length == 1 else []
-                rest = words[:place] + words[place + length :]
-                return shaded(colour, _lift(shades)), [word for word in rest if word not in shades]
+                shades = [word for word in words[:place] if word in _SHADES] if length == 1 else []
+                before = [word for word in words[:place] if word not in shades]
+                return shaded(colour, _lift(shades)), before + words[place + length :]
     return None, words
 
 

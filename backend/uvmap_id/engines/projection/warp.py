@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 from scipy.interpolate import RBFInterpolator
@@ -19,7 +20,7 @@ from uvmap_id.atlas.layout import Atlas
 from uvmap_id.engines.projection.colour import smoothstep, to_linear
 from uvmap_id.faces.landmarks import LEFT_EYE, MESH_LANDMARK_COUNT, RIGHT_EYE, FaceLandmarks
 from uvmap_id.faces.pose import Pose, fit_pose
-from uvmap_id.pictures import Floats, Number, blur, distance_inside, fill_polygons, sample, scale
+from uvmap_id.pictures import Floats, blur, distance_inside, fill_polygons, sample, scale
 
 # The outline of the face in mediapipe's numbering, clockwise in the photo from the middle of the forehead.
 FACE_OVAL = (
@@ -46,15 +47,15 @@ _SHIFT_GRID = 96
 _SMOOTHING = 5e-6
 _SHIFT_REACH = 0.10  # Atlas units beyond the outline within which the shift fades away.
 
+_WORTH_REDUCING = 0.9
 _GRID = region.RESOLUTION
-_FADE = 0.026  # Atlas units over which the face dissolves into the painted skin.
-_UPPER = 0.80  # Above this v the outline borders on hair, below on skin.
-# Where hair of the photo is kept beyond the outline: it fades out before the island's edge and towards the temples.
-_FRINGE_TOP = (0.932, 0.885)
-_FRINGE_SIDE = (0.165, 0.13)
-_ASIDE = (0.07, 0.10)
+_FADE = 0.026  # Atlas units from the outline inwards over which the face counts more and more as its inside.
 # How squarely a texel must face the camera to be taken from the photo: cosines for not at all and fully.
-_SEEN = (0.15, 0.40)
+_SEEN = (0.12, 0.35)
+GRAZED = 0.15
+# What lies so many metres behind something else is hidden by it; how fine that is looked at, in metres.
+_HIDDEN, _DEPTH_CELL = 0.012, 0.002
+_SPECK = (9, 9)  # texels of the region's own grid
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,23 +64,25 @@ class WarpedFace:
 
     Attributes:
         colour: (h, w, 3) float32 linear.
-        cover: (h, w) float32, how much of the photo is to be used.
-        seen: (h, w) float32, 1 where the photo shows the texel, 0 where it is turned away.
-        inside: (h, w) float32, 0 on the face's outline and outside, 1 well inside.
+        seen: (h, w) float32, 1 where the photo shows the texel squarely, `GRAZED` where it is turned away, and 0 where
+            something is before it.
+        depth: (h, w) float32, atlas units from the face's outline, positive inside.
         features: (h, w) float32, 1 on the eyes and the mouth, which are no skin.
-        aside: (h, w) float32, 1 on the temples and the outer cheeks, 0 in the middle of the face.
         normal: (h, w, 3) float32 unit normals in body axes.
         axis: The u of the face's middle.
     """
 
     colour: Floats
-    cover: Floats
     seen: Floats
-    inside: Floats
+    depth: Floats
     features: Floats
-    aside: Floats
     normal: Floats
     axis: float
+
+    @property
+    def inside(self) -> Floats:
+        """(h, w) float32, 0 on the face's outline and outside, 1 well inside."""
+        return smoothstep(0, _FADE, self.depth)
 
 
 def fit_face(face: FaceLandmarks, shape: FaceShape, atlas: Atlas) -> Pose:
@@ -115,18 +118,16 @@ def warp_face(
     places = pose.project(shape.position) + _shift(face, pose, shape, atlas, outline)
     reduction = _reduction(face, atlas, size)
     wanted = region.upsampled(places.astype(np.float32), size) * np.float32(reduction)
-    colour = to_linear(sample(_reduced(photo, reduction), wanted, cubic=True))
-    shown = region.upsampled(sample(person, places), size)
-    seen = region.upsampled(smoothstep(*_SEEN, pose.facing(shape.normal)), size)
-    inside = inside_face(atlas, size)
-    fringe = _fringe(atlas, size) * smoothstep(0.6, 0.95, shown)
+    reduced = photo if reduction == 1 else scale(photo, reduction)
+    colour = to_linear(sample(reduced, wanted, cubic=True))
+    shown = sample(person, places)
+    squarely = np.maximum(smoothstep(*_SEEN, pose.facing(shape.normal)), GRAZED)
+    seen = squarely * _unhidden(pose, shape) * smoothstep(0.4, 0.8, shown)
     return WarpedFace(
         colour=colour,
-        cover=np.maximum(inside, fringe),
-        seen=seen,
-        inside=inside,
+        seen=region.upsampled(seen, size),
+        depth=region.upsampled(outline, size),
         features=face_features(atlas, size),
-        aside=_aside(atlas, size),
         normal=region.upsampled(shape.normal, size),
         axis=float(atlas.landmarks[_BRIDGE, 0]),
     )
@@ -141,6 +142,19 @@ def face_features(atlas: Atlas, size: int) -> Floats:
     """(h, w) over the region: 1 on the eyes and the mouth, with a soft edge."""
     features = _filled([atlas.landmarks[list(outline)] for outline in _FEATURES])
     return region.upsampled(blur(features.astype(np.float32), 2.5), size)
+
+
+def _unhidden(pose: Pose, shape: FaceShape) -> Floats:
+    """(N, N) 1 where nothing of the face lies before a texel, with a soft edge: of a turned face the nose hides."""
+    towards = (shape.position - pose.centre) @ pose.rotation.T
+    cells = np.floor(pose.project(shape.position) / (pose.scale * _DEPTH_CELL)).astype(int)
+    cells -= cells.min(axis=(0, 1)) - 1
+    nearest = np.full(cells.max(axis=(0, 1))[::-1] + 2, np.inf, np.float32)
+    np.minimum.at(nearest, (cells[..., 1], cells[..., 0]), towards[..., 1].astype(np.float32))
+    behind = towards[..., 1] - nearest[cells[..., 1], cells[..., 0]]
+    # Specks are no more than the folds of nostrils and eyelids.
+    hidden = cv2.morphologyEx((behind > _HIDDEN).astype(np.uint8), cv2.MORPH_OPEN, np.ones(_SPECK, np.uint8))
+    return blur(1 - hidden.astype(np.float32), 1.5)
 
 
 def _near_mouth(shape: FaceShape, atlas: Atlas) -> NDArray[np.int64]:
@@ -186,11 +200,8 @@ def _reduction(face: FaceLandmarks, atlas: Atlas, size: int) -> float:
     """How much to shrink the photo before it is sampled, so that a large photo doesn't alias; never above 1."""
     corners = atlas.landmarks[[33, 263]]
     texels = float(np.linalg.norm(corners[0] - corners[1])) * size
-    return min(1.0, texels * 1.1 / face.eye_distance)
-
-
-def _reduced(image: NDArray[Number], factor: float) -> NDArray[Number]:
-    return image if factor > 0.9 else scale(image, factor)
+    factor = texels * 1.1 / face.eye_distance
+    return factor if factor < _WORTH_REDUCING else 1.0
 
 
 def _outline_depth(atlas: Atlas) -> Floats:
@@ -204,22 +215,3 @@ def _filled(outlines: list[NDArray[np.floating]]) -> NDArray[np.uint8]:
     """(N, N) 1 inside the polygons, given in UVs, over the region."""
     square = (_GRID, _GRID)
     return fill_polygons([region.region_uv_to_pixels(outline, square) for outline in outlines], square)
-
-
-def _fringe(atlas: Atlas, size: int) -> Floats:
-    """(h, w) 1 over the forehead, where hair may hang into the face and on over the hairline."""
-    across, height = _coordinates(atlas, size)
-    upper = smoothstep(*_FRINGE_TOP, height) * smoothstep(_UPPER, _UPPER + 0.06, height)
-    return upper * smoothstep(*_FRINGE_SIDE, across)
-
-
-def _aside(atlas: Atlas, size: int) -> Floats:
-    """(h, w) 1 on the temples and the outer cheeks."""
-    across, height = _coordinates(atlas, size)
-    return smoothstep(*_ASIDE, across) * smoothstep(_UPPER + 0.075, _UPPER + 0.045, height)
-
-
-def _coordinates(atlas: Atlas, size: int) -> tuple[Floats, Floats]:
-    """Over the region: distance from the middle of the face in u, (1, w), and v, (h, 1)."""
-    u, v = region.region_grid(region.region_shape(size))
-    return np.abs(u - atlas.landmarks[_BRIDGE, 0]), v
