@@ -76,7 +76,8 @@ def paint_face(canvas: Canvas, face: WarpedFace, palette: Palette, scalp: Floats
     fine = luminance - blur(luminance, canvas.size / 340)
     skin = 1 - face.features
     roughness = _MOIST_ROUGHNESS + (SKIN_ROUGHNESS - _MOIST_ROUGHNESS) * skin
-    bare = skin * (1 - resize(shares.hair, shape))
+    # A shade of hair in the skin, such as freckles have, is skin.
+    bare = skin * (1 - smoothstep(0.3, 0.8, resize(shares.hair, shape)))
     part.paint(resize(cover, shape), colour, roughness, 0.6 * fine * skin, bare)
 
 
