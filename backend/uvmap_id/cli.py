@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from uvmap_id import __version__
+from uvmap_id.cli_errors import EXIT_FAILED, errors_reported, print_failure
 from uvmap_id.cli_weights import weights
-from uvmap_id.link.errors import ErrorCode, Failure, UVMapError
+from uvmap_id.link.errors import ErrorCode, UVMapError
 from uvmap_id.link.request import (
     DEFAULT_RELIGHT,
     ENGINES,
@@ -32,30 +33,6 @@ if TYPE_CHECKING:
     from uvmap_id.link.messages import Progress
     from uvmap_id.link.request import TextureRequest
 
-EXIT_FAILED = 1
-EXIT_BAD_ARGUMENTS = 2
-EXIT_CANCELLED = 130
-
-_BAD_ARGUMENTS = frozenset(
-    {
-        ErrorCode.FACE_FILE_MISSING,
-        ErrorCode.FACE_FILE_TOO_LARGE,
-        ErrorCode.PROMPT_EMPTY,
-        ErrorCode.PROMPT_TOO_LONG,
-        ErrorCode.SUBJECT_TOO_LONG,
-        ErrorCode.TEXT_INVALID,
-        ErrorCode.SIZE_NOT_OFFERED,
-        ErrorCode.SEED_OUT_OF_RANGE,
-        ErrorCode.RELIGHT_OUT_OF_RANGE,
-        ErrorCode.SETTINGS_UNREADABLE,
-        ErrorCode.SETTING_OUT_OF_RANGE,
-        ErrorCode.SCHEDULER_UNKNOWN,
-        ErrorCode.EMBEDDING_INVALID,
-        ErrorCode.COUNTS_DIFFER,
-        ErrorCode.WEIGHTS_UNKNOWN,
-        ErrorCode.ENGINE_UNKNOWN,
-    }
-)
 _STATE_STYLES = {"ok": "green", "optional": "yellow", "missing": "red"}
 
 app = typer.Typer(
@@ -73,31 +50,6 @@ app.add_typer(weights, name="weights")
 def main() -> None:
     """Entry of the command."""
     app(prog_name="uvmap-id")
-
-
-def exit_code(failure: Failure) -> int:
-    """2 for what was wrong with the arguments, 1 for what went wrong afterwards."""
-    return EXIT_BAD_ARGUMENTS if failure.code in _BAD_ARGUMENTS else EXIT_FAILED
-
-
-@contextlib.contextmanager
-def errors_reported() -> Iterator[None]:
-    """Turn a failure into its code and sentence on stderr and an exit code. Every command runs in it."""
-    try:
-        yield
-    except UVMapError as error:
-        print_failure(error.failure)
-        raise typer.Exit(exit_code(error.failure)) from None
-    except KeyboardInterrupt:
-        print_failure(Failure(ErrorCode.CANCELLED.value, "Cancelled; nothing was written."))
-        raise typer.Exit(EXIT_CANCELLED) from None
-
-
-def print_failure(failure: Failure) -> None:
-    """Say on stderr what went wrong, and the way out."""
-    typer.echo(f"error: {failure.code}: {failure.message}", err=True)
-    if failure.hint:
-        typer.echo(f"  {failure.hint}", err=True)
 
 
 def _print_version(wanted: bool) -> None:

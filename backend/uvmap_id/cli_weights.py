@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from uvmap_id.cli_errors import EXIT_CANCELLED, errors_reported, print_failure
 from uvmap_id.link.errors import ErrorCode, UVMapError
 
 if TYPE_CHECKING:
@@ -22,21 +23,12 @@ if TYPE_CHECKING:
 weights = typer.Typer(help="Weights: fetch, check and remove what the diffusion engine needs.", no_args_is_help=True)
 
 
-@contextlib.contextmanager
-def _errors_reported() -> Iterator[None]:
-    # `cli` imports this module.
-    from uvmap_id.cli import errors_reported
-
-    with errors_reported():
-        yield
-
-
 @weights.command("list")
 def list_weights(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON for programs.")] = False,
 ) -> None:
     """Show which weights there are, what for, under which licence, and which are installed."""
-    with _errors_reported():
+    with errors_reported():
         from uvmap_id.weights.store import WeightsStore
 
         store = WeightsStore()
@@ -107,9 +99,7 @@ def get(
     ] = None,
 ) -> None:
     """Download weights, or go on with it. Ctrl-C keeps what has come. Prints the folders."""
-    from uvmap_id.cli import EXIT_CANCELLED, print_failure
-
-    with _errors_reported():
+    with errors_reported():
         from uvmap_id.link.errors import Failure
         from uvmap_id.weights import licences
         from uvmap_id.weights.fetch import fetch
@@ -165,7 +155,7 @@ def verify(
     ] = None,
 ) -> None:
     """Hash every file again and name those that are damaged or missing. Ends with 1 if there are any."""
-    with _errors_reported():
+    with errors_reported():
         from uvmap_id.weights.store import WeightsStore
 
         store = WeightsStore()
@@ -194,7 +184,7 @@ def import_command(
     link: Annotated[bool, typer.Option("--link", help="Use it where it is instead of copying.")] = False,
 ) -> None:
     """Check weights that you have and bring them into the store. Prints where they are."""
-    with _errors_reported():
+    with errors_reported():
         from uvmap_id.weights.importing import Import, import_weights
         from uvmap_id.weights.store import WeightsStore
 
@@ -220,7 +210,7 @@ def _purpose(text: str | None):
 @weights.command()
 def remove(weights_id: Annotated[str, typer.Argument(help="An id of the list.", metavar="ID")]) -> None:
     """Remove weights, and what has been downloaded of them. Linked files stay where they are."""
-    with _errors_reported():
+    with errors_reported():
         from uvmap_id.weights.store import WeightsStore
 
         WeightsStore().remove(weights_id)
@@ -240,7 +230,7 @@ def convert(
     ] = "auto",
 ) -> None:
     """Write weights in this project's own format, which loads with nothing left to compute."""
-    with _errors_reported(), _diffusion_needed():
+    with errors_reported(), _diffusion_needed():
         # Before torch is loaded, which takes seconds.
         weights_path = _place(source)
         base_path, vae_path = _place(base) if base else None, _place(vae) if vae else None
@@ -255,7 +245,7 @@ def make_tiny(
     folder: Annotated[Path, typer.Argument(help="A new or empty folder.", metavar="DIR")],
 ) -> None:
     """Write small weights full of random numbers, in every layout that is accepted, for trying things out."""
-    with _errors_reported(), _diffusion_needed():
+    with errors_reported(), _diffusion_needed():
         from uvmap_id.weights.tiny import make_tiny as write_tiny
 
         write_tiny(folder)

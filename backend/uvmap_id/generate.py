@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from uvmap_id.link.client import Client
+from uvmap_id.link.disk import remove
 from uvmap_id.link.errors import UVMapError
 from uvmap_id.link.launcher import ensure_server
 from uvmap_id.link.messages import Done, Progress
 from uvmap_id.link.request import TextureRequest
-from uvmap_id.server.disk import remove
 from uvmap_id.texture_folder import texture_folder
 
 # -P keeps files that happen to lie in the current folder from being taken for modules.

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from uvmap_id.link.disk import disk_error, remove, sync_folder, write_synced
 from uvmap_id.link.errors import ErrorCode, UVMapError
 from uvmap_id.link.request import EXTRA_MAPS, MAPS
 from uvmap_id.link.texture_set import MANIFEST_NAME, files_of, map_file, read_manifest
-from uvmap_id.server.disk import disk_error, remove, sync_folder, write_synced
 
 _POSSIBLE_FILES = (*map(map_file, (*MAPS, *EXTRA_MAPS)), MANIFEST_NAME)
 

@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from uvmap_id.engines.base import Engine, EngineLostError, JobCancelled, Resting
+from uvmap_id.link.disk import disk_error
 from uvmap_id.link.errors import ErrorCode, LinkError, UVMapError
 from uvmap_id.link.messages import Cancelled, Failed, Preview, Progress
-from uvmap_id.server.disk import disk_error
 from uvmap_id.server.words import LINE_LIMIT, Finished, Run, Stop, WorkerWord, from_line, to_line
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from uvmap_id import __version__
-from uvmap_id.cli import EXIT_BAD_ARGUMENTS, EXIT_FAILED, exit_code
+from uvmap_id.cli_errors import EXIT_BAD_ARGUMENTS, EXIT_FAILED, exit_code
 from uvmap_id.doctor import Check, CheckState, can_run
 from uvmap_id.link.client import Client
 from uvmap_id.link.connection import Connection, read_connection

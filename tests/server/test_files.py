@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from uvmap_id.link.disk import disk_error, write_synced
 from uvmap_id.link.errors import ErrorCode, UVMapError
 from uvmap_id.link.logs import last_words, open_log
-from uvmap_id.server.disk import disk_error, write_synced
 from uvmap_id.server.results import Results, StagedPhotos
 
 

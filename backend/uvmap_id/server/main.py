@@ -17,11 +17,11 @@ from filelock import FileLock, Timeout
 
 from uvmap_id import __version__
 from uvmap_id.link.connection import Connection, make_state_dir, remove_connection, write_connection
+from uvmap_id.link.disk import disk_error
 from uvmap_id.link.errors import ErrorCode, UVMapError
 from uvmap_id.link.messages import PROTOCOL, Welcome
 from uvmap_id.link.process import process_start
 
-from .disk import disk_error
 from .results import Results, StagedPhotos
 from .service import Service
 from .socket import Router

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from .disk import disk_error, remove, sync_folder, write_synced
+from uvmap_id.link.disk import disk_error, remove, sync_folder, write_synced
 
 _UNFINISHED = ".part"
 

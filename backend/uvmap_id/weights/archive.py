@@ -8,8 +8,8 @@ import zlib
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
+from uvmap_id.link.disk import disk_error
 from uvmap_id.link.errors import ErrorCode, UVMapError
-from uvmap_id.server.disk import disk_error
 from uvmap_id.weights.catalogue import is_inside
 
 MAX_FILES = 10_000

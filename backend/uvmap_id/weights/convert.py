@@ -11,8 +11,8 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import save_file
 
+from uvmap_id.link.disk import disk_error, remove
 from uvmap_id.link.errors import ErrorCode, UVMapError
-from uvmap_id.server.disk import disk_error, remove
 from uvmap_id.weights.load import Components, identity_sizes, load_components
 from uvmap_id.weights.manifest import IDENTITY, Manifest, all_files, describe, read_manifest, write_manifest
 from uvmap_id.weights.recognise import is_fused

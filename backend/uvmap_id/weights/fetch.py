@@ -9,8 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from uvmap_id.link.disk import disk_error, remove
 from uvmap_id.link.errors import ErrorCode, UVMapError
-from uvmap_id.server.disk import disk_error, remove
 from uvmap_id.weights import licences
 from uvmap_id.weights.archive import unpack
 from uvmap_id.weights.catalogue import Entry, RemoteFile

@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from uvmap_id.link.disk import disk_error, remove
 from uvmap_id.link.errors import ErrorCode, UVMapError
-from uvmap_id.server.disk import disk_error, remove
 from uvmap_id.weights.archive import MAX_FILES, unpack
 from uvmap_id.weights.catalogue import ID, Entry, Purpose, is_inside
 from uvmap_id.weights.download import no_room

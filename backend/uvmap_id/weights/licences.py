@@ -7,8 +7,8 @@ import json
 import os
 from pathlib import Path
 
+from uvmap_id.link.disk import disk_error
 from uvmap_id.link.errors import ErrorCode, UVMapError
-from uvmap_id.server.disk import disk_error
 from uvmap_id.weights.catalogue import Entry, Licence
 
 FILE_NAME = "accepted_licences.json"

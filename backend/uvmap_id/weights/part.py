@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from uvmap_id.server.disk import sync_folder
+from uvmap_id.link.disk import sync_folder
 
 SUFFIX = ".part"
 

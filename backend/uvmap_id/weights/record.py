@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from uvmap_id.server.disk import sync_folder
+from uvmap_id.link.disk import sync_folder
 from uvmap_id.weights.catalogue import is_inside
 
 FILE_NAME = "installed.json"

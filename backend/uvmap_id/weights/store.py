@@ -17,8 +17,8 @@ from enum import StrEnum
 from pathlib import Path
 
 from uvmap_id.link.connection import state_dir
+from uvmap_id.link.disk import disk_error, remove, sync_folder
 from uvmap_id.link.errors import ErrorCode, UVMapError
-from uvmap_id.server.disk import disk_error, remove, sync_folder
 from uvmap_id.weights.catalogue import ID, Catalogue, Purpose, load_catalogue, unknown_weights
 from uvmap_id.weights.part import SUFFIX
 from uvmap_id.weights.record import Record, StoredFile, file_hash, read_record, write_record

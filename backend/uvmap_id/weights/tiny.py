@@ -13,8 +13,8 @@ from pathlib import Path
 import torch
 from safetensors.torch import save_file
 
+from uvmap_id.link.disk import disk_error
 from uvmap_id.link.errors import ErrorCode, UVMapError
-from uvmap_id.server.disk import disk_error
 from uvmap_id.weights import single_file
 from uvmap_id.weights import tiny_modules as modules
 from uvmap_id.weights.convert import convert

@@ -8,7 +8,7 @@ import shutil
 import sys
 from pathlib import Path
 
-from uvmap_id.link.errors import ErrorCode, UVMapError
+from .errors import ErrorCode, UVMapError
 
 _FULL = {errno.ENOSPC, errno.EDQUOT} if hasattr(errno, "EDQUOT") else {errno.ENOSPC}
 
