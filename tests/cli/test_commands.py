@@ -76,7 +76,7 @@ def test_serve_runs_until_ctrl_c(tmp_path: Path, eventually: Eventually) -> None
         with Client.connect(read_connection(folder)) as client:
             assert client.wait_until_welcome().version == __version__
         process.send_signal(signal.SIGINT)
-        _, errors = process.communicate(timeout=10)
+        _, errors = process.communicate(timeout=60)
     assert process.returncode == 0
     assert "serving at tcp://127.0.0.1:" in errors
     assert "Traceback" not in errors

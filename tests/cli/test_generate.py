@@ -235,7 +235,7 @@ def test_ctrl_c_cancels_the_job_and_ends_with_130(
     with start(face, "slow", tmp_path / "out") as process:
         eventually(lambda: bool(list((state / "results").glob("*.part"))))
         process.send_signal(signal.SIGINT)
-        output, errors = process.communicate(timeout=10)
+        output, errors = process.communicate(timeout=60)
     assert (process.returncode, output) == (130, "")
     assert errors.startswith("error: cancelled: ")
     assert not (tmp_path / "out").exists()
@@ -249,7 +249,7 @@ def test_a_backend_killed_on_the_way_ends_with_1(
     with start(face, "slow", tmp_path / "out") as process:
         eventually(lambda: bool(list((state / "results").glob("*.part"))))
         os.kill(server.pid, signal.SIGKILL)
-        output, errors = process.communicate(timeout=20)
+        output, errors = process.communicate(timeout=60)
     assert (process.returncode, output) == (1, "")
     assert errors.startswith("error: backend_lost: ")
     assert not (tmp_path / "out").exists()
@@ -283,6 +283,6 @@ def test_the_progress_bar_is_for_terminals_only(server: Connection, face: Path, 
             except OSError:
                 break
         os.close(ours)
-        output, _ = process.communicate(timeout=20)
+        output, _ = process.communicate(timeout=60)
     assert output == f"{tmp_path / 'out' / 'manifest.json'}\n"
     assert b"Working" in seen

@@ -89,7 +89,7 @@ def test_a_download_that_was_ended_is_gone_on_with(
     with subprocess.Popen([*COMMAND, "get", ID], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         wait_until(lambda: part.exists() and part.stat().st_size > len(CONTENT) // 4)
         process.send_signal(number)
-        _, errors = process.communicate(timeout=10)
+        _, errors = process.communicate(timeout=60)
     server.released.set()
     assert server.fired["hold"] == 1
     if number == signal.SIGINT:

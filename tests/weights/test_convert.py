@@ -55,7 +55,9 @@ def test_half_precision_is_the_folded_weight_rounded_once(tiny: dict[str, TinyWe
     convert(tiny["uvmap-id-b"].path, tmp_path / "half", dtype=torch.float16)
     exact = modules_of(load_components(tiny["uvmap-id-b"].path))
     half = modules_of(load_components(tmp_path / "half"))
-    assert all(torch.equal(tensor.half().float(), half[name]) for name, tensor in exact.items())
+    for name, tensor in exact.items():
+        narrow = name.startswith(("unet", "vae"))
+        assert torch.equal(tensor.half().float() if narrow else tensor, half[name]), name
 
 
 def test_nothing_is_left_to_fold(tiny: dict[str, TinyWeights]) -> None:

@@ -313,10 +313,10 @@ def test_the_default_texture_knows_faces_if_any_does(store: WeightsStore) -> Non
     assert store.default("texture") is None
     install(store, "base-2", Purpose.BASE, "sd2-folder")
     assert store.default("texture") == "dreamer"
-    install(store, "text-only", Purpose.TEXTURE, "sd15-file")
-    assert store.default("texture") == "text-only"
     install(store, "base", Purpose.BASE, "sd15-folder")
     assert store.default("texture") == "adapter"
+    install(store, "text-only", Purpose.TEXTURE, "sd15-file")
+    assert store.default("texture") == "adapter", "what knows textures is a base as well"
     install(store, "release", Purpose.TEXTURE, "uvmap-id-a")
     assert store.default("texture") == "release"
     install(store, "z-fused", Purpose.TEXTURE, "uvmap-id-fused")

@@ -17,7 +17,7 @@ from uvmap_id.weights.parts import sd15_config
 from uvmap_id.weights.tiny import TinyWeights, make_tiny
 from uvmap_id.weights.tiny_modules import unet_config
 
-LIMIT = 3_000_000
+LIMIT = 4_000_000
 
 
 def sizes(folder: Path) -> dict[str, int]:

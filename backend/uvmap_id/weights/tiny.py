@@ -36,7 +36,7 @@ class TinyWeights:
 
 
 def make_tiny(folder: Path) -> dict[str, TinyWeights]:
-    """Write every accepted layout into a new or empty folder, each below 3 MB; always the same weights.
+    """Write every accepted layout into a new or empty folder, each below 4 MB; always the same weights.
 
     Returns:
         The layouts by name. "uvmap-id-a", "uvmap-id-b", "faceid-bin", "faceid-safetensors" and "fused" are the same
