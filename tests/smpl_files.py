@@ -99,16 +99,12 @@ def write_supr(path: Path, arrays: Mapping[str, np.ndarray]) -> Path:
 class _Python2Pickler(pickle._Pickler):
     """Writes bytes as Python 2's strings, and old names of modules."""
 
-    dispatch = dict(pickle._Pickler.dispatch)  # pyright: ignore[reportAttributeAccessIssue]
-
-    def _save_bytes(self, value: bytes) -> None:
-        self.write(b"T" + struct.pack("<I", len(value)) + value)  # pyright: ignore[reportAttributeAccessIssue]
-
-    def _save_str(self, value: str) -> None:
-        self._save_bytes(value.encode())
-
-    dispatch[bytes] = _save_bytes
-    dispatch[str] = _save_str
+    def save(self, obj: Any, save_persistent_id: bool = True) -> None:
+        if type(obj) in (bytes, str):
+            value = obj.encode() if isinstance(obj, str) else obj
+            self.write(b"T" + struct.pack("<I", len(value)) + value)  # pyright: ignore[reportAttributeAccessIssue]
+        else:
+            super().save(obj, save_persistent_id)  # pyright: ignore[reportAttributeAccessIssue]
 
 
 @contextlib.contextmanager
@@ -120,8 +116,11 @@ def _stand_ins() -> Iterator[tuple[Any, Any, Any]]:
             columns, rows = np.nonzero(dense.T)
             starts = np.searchsorted(columns, np.arange(dense.shape[1] + 1)).astype(np.int32)
             self.__dict__ = {
-                **{"_shape": dense.shape, "maxprint": 50, "indices": rows.astype(np.int32), "indptr": starts},
-                **{"data": dense[rows, columns]},
+                "_shape": dense.shape,
+                "maxprint": 50,
+                "indices": rows.astype(np.int32),
+                "indptr": starts,
+                "data": dense[rows, columns],
             }
 
     class Ch:
