@@ -31,7 +31,8 @@ def make_model(family: str, faces: np.ndarray | None = None, seed: int = 0, *, c
     vertices, triangles, joints, shapes, poses = SIZES[family]
     random = np.random.default_rng(seed)
     if faces is None:
-        faces = np.stack([(np.arange(triangles) + step) % vertices for step in (0, 1, 2)], axis=1)
+        steps = np.where(np.arange(triangles)[:, None] < vertices, (0, 1, 2), (0, 3, 7))
+        faces = (np.arange(triangles)[:, None] + steps) % vertices
     arrays = {
         "v_template": random.normal(size=(vertices, 3)) * (0.2, 0.5, 0.1),
         "f": faces.astype(np.uint32),
@@ -70,6 +71,20 @@ def _weights(random: np.random.Generator, vertices: int, joints: int) -> np.ndar
     for _ in range(4):
         weights[np.arange(vertices), random.integers(0, joints, vertices)] += random.random(vertices) + 0.01
     return weights / weights.sum(axis=1, keepdims=True)
+
+
+def write_template(path: Path, arrays: Mapping[str, np.ndarray], seed: int = 0) -> np.ndarray:
+    """A UV template for a model: an OBJ file with its faces in another order. Returns (F, 3, 2) the model's UVs."""
+    random = np.random.default_rng(seed)
+    faces, vertices = arrays["f"].astype(int), arrays["v_template"]
+    uvs = random.random((faces.size, 2)).round(6)
+    lines = [f"v {x:.6f} {y:.6f} {z:.6f}" for x, y, z in vertices] + [f"vt {u:.6f} {v:.6f}" for u, v in uvs]
+    for face in random.permutation(len(faces)).tolist():
+        corners = [f"{faces[face, place] + 1}/{face * 3 + place + 1}" for place in range(3)]
+        turn = face % 3
+        lines.append("f " + " ".join(corners[turn:] + corners[:turn]))
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return uvs.reshape(-1, 3, 2)
 
 
 def write_npz(path: Path, arrays: Mapping[str, np.ndarray], **more: Any) -> Path:

@@ -97,8 +97,8 @@ def _from_buffer(value: Buffer) -> NDArray[Any]:
 
 
 def _bytes_of(data: Any) -> bytes | bytearray:
-    if isinstance(data, Encoded) and data.arguments:
-        data = data.arguments[0]
+    if isinstance(data, Encoded):
+        data = data.arguments[0] if data.arguments else b""
     if isinstance(data, bytes | bytearray):
         return data
     if not isinstance(data, str):

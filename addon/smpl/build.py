@@ -87,8 +87,8 @@ def place_bones(armature: bpy.types.Object, family: Family, joints: NDArray[np.f
 
 
 def _place(bone: bpy.types.EditBone, head: NDArray[np.floating], length: float) -> None:
-    bone.head = head.tolist()
-    bone.tail = (head + (0, 0, length)).tolist()
+    bone.head = tuple(head)
+    bone.tail = (head[0], head[1], head[2] + length)
     bone.roll = 0
 
 

@@ -1,4 +1,4 @@
-"""Joints that follow a body's shape, and pose correctives that follow its pose: set when asked, not behind the scenes."""
+"""Joints that follow a body's shape and pose correctives that follow its pose, whenever they are asked to."""
 
 from __future__ import annotations
 

@@ -59,7 +59,7 @@ class Dtype(Inert):
 
 
 class Encoded(Inert):
-    """Bytes that Python 3 wrote as text: (text, "latin1")."""
+    """Bytes that Python 3 wrote for Python 2 to read: (text, "latin1"), or nothing for none."""
 
     __slots__ = ()
 
@@ -128,6 +128,7 @@ GLOBALS: dict[tuple[str, str], type[Inert]] = {
     ("numpy", "ndarray"): Array,
     ("numpy", "dtype"): Dtype,
     ("_codecs", "encode"): Encoded,
+    **{(module, "bytes"): Encoded for module in ("__builtin__", "builtins")},
     **{(module, "_reconstructor"): Reconstruct for module in ("copy_reg", "copyreg")},
     **{(module, name): Other for module in ("__builtin__", "builtins") for name in ("object", "set")},
     **{
