@@ -9,6 +9,7 @@ from pathlib import Path
 import bpy
 import numpy as np
 
+from .alembic import check_alembic
 from .meshes import corner_uvs, points_of
 from .obj import check_obj, unreadable, without_uvs
 from .smpl.layouts import Layout, layout_of
@@ -70,13 +71,18 @@ def _import_obj(path: Path) -> None:
     bpy.ops.wm.obj_import(filepath=str(path))
 
 
+def _import_alembic(path: Path) -> None:
+    check_alembic(path)
+    # In the foreground, or the body would come when nobody waits for it any more.
+    bpy.ops.wm.alembic_import(filepath=str(path), as_background_job=False)
+
+
 _IMPORTERS: dict[str, Callable[[Path], object]] = {
     ".obj": _import_obj,
     ".fbx": lambda path: bpy.ops.import_scene.fbx(filepath=str(path)),
     ".gltf": lambda path: bpy.ops.import_scene.gltf(filepath=str(path)),
     ".glb": lambda path: bpy.ops.import_scene.gltf(filepath=str(path)),
-    # In the foreground, or the body would come when nobody waits for it any more.
-    ".abc": lambda path: bpy.ops.wm.alembic_import(filepath=str(path), as_background_job=False),
+    ".abc": _import_alembic,
 }
 
 

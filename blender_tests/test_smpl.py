@@ -24,7 +24,11 @@ from smpl_files import Arrays, make_model, write_npz, write_python2_pickle, writ
 Module = Callable[[str], ModuleType]
 SHAPED, POSED = {"Shape000": 1.5, "Shape001": -2.0}, ("left_hip", "right_shoulder", "spine2", "pelvis", "left_elbow")
 WRITERS = {
-    "SMPL": write_python2_pickle, "STAR": write_npz, "SMPL-H": write_npz, "SMPL-X": write_npz, "SUPR": write_supr
+    "SMPL": write_python2_pickle,
+    "STAR": write_npz,
+    "SMPL-H": write_npz,
+    "SMPL-X": write_npz,
+    "SUPR": write_supr,
 }
 ENDINGS = {"SMPL": "pkl", "SUPR": "npy"}
 
