@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bmesh
 import bpy
 import numpy as np
 from numpy.typing import NDArray
@@ -39,10 +40,15 @@ def mesh_from_arrays(
 
 
 def corner_uvs(mesh: bpy.types.Mesh) -> NDArray[np.float32]:
-    """(N, 2) UVs of all corners of a mesh's faces, of its active layer; none where it has no layer."""
-    layer = mesh.uv_layers.active
+    """(N, 2) UVs of all corners of a mesh's faces, of the layer that is rendered; none where it has no layer."""
+    layer = next((layer for layer in mesh.uv_layers if layer.active_render), None)
     if layer is None:
         return np.zeros((0, 2), np.float32)
+    if mesh.is_editmode:
+        edited = bmesh.from_edit_mesh(mesh)
+        edited_layer = edited.loops.layers.uv[layer.name]
+        corners = (loop[edited_layer].uv for face in edited.faces for loop in face.loops)
+        return np.array([tuple(corner) for corner in corners], np.float32).reshape(-1, 2)
     uvs = np.empty(len(layer.uv) * 2, np.float32)
     layer.uv.foreach_get("vector", uvs)
     return uvs.reshape(-1, 2)

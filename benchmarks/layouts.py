@@ -3,22 +3,27 @@
 Compares the fingerprints of SMPL's and SMPL-X's published bodies and of the mannequin with each other, and with
 what files and users do to them: noise, independent noise at each corner, one level of subdivision.
 
-    PYTHONPATH=backend:. python benchmarks/layouts.py --smpl ../shared/data/smpl [--write]
+    PYTHONPATH=backend python benchmarks/layouts.py --smpl ../shared/data/smpl [--write]
 """
 
 from __future__ import annotations
 
 import argparse
-import importlib.util
+import sys
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 from numpy.typing import NDArray
 
 from uvmap_id.bodies.obj import read_obj
 
-ROOT = Path(__file__).resolve().parents[1]
-LAYOUTS = ROOT / "addon" / "smpl" / "layouts.py"
+# The add-on's package itself needs bpy, this part of it doesn't.
+sys.modules["addon"] = ModuleType("addon")
+sys.modules["addon"].__path__ = [str(Path(__file__).resolve().parents[1] / "addon")]
+
+from addon.smpl import layouts  # noqa: E402
+
 BODIES = {
     "SMPL": ("smpl_uv.obj", "SMPL_female_default_resolution.obj", "SMPL_male_default_resolution.obj"),
     "SMPLX": ("SMPLX-female.obj", "SMPLX-male.obj"),
@@ -31,12 +36,6 @@ def main() -> None:
     parser.add_argument("--smpl", type=Path, required=True, metavar="DIR", help="the folder with the published bodies")
     parser.add_argument("--write", action="store_true", help="write addon/assets/layouts.json anew")
     options = parser.parse_args()
-    # The add-on's package needs bpy, this file of it doesn't.
-    spec = importlib.util.spec_from_file_location("layouts", LAYOUTS)
-    assert spec is not None
-    assert spec.loader is not None
-    layouts = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(layouts)
     if options.write:
         measured = {
             layouts.Layout[name]: layouts.fingerprint(corners(options.smpl / files[0]).reshape(-1, 2))

@@ -192,6 +192,21 @@ def test_generate_looks_again_at_a_body_that_was_changed(scene: bpy.types.Scene)
     assert scene.uvmap_id.body_layout == "Unknown layout"
 
 
+def test_the_layout_is_that_of_the_rendered_uvs_also_in_edit_mode(
+    module: Callable[[str], ModuleType], scene: bpy.types.Scene
+) -> None:
+    bpy.ops.uvmap_id.add_mannequin()
+    body, layout = scene.uvmap_id.body, module("body").layout
+    bpy.ops.object.mode_set(mode="EDIT")
+    assert layout(body).value == MANNEQUIN
+    bpy.ops.object.mode_set(mode="OBJECT")
+    other = body.data.uv_layers.new(do_init=False)
+    body.data.uv_layers.active = other
+    assert layout(body).value == MANNEQUIN
+    other.active_render = True
+    assert layout(body).value == "Unknown layout"
+
+
 def test_the_layout_is_found_in_no_time(module: Callable[[str], ModuleType], scene: bpy.types.Scene) -> None:
     bpy.ops.uvmap_id.add_mannequin()
     module("body").layout(scene.uvmap_id.body)

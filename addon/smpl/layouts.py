@@ -9,6 +9,7 @@ never by a jump. Areas would not do: SMPL-X's atlas covers what SMPL's covers, a
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from enum import Enum
 from functools import cache
 from pathlib import Path
@@ -16,8 +17,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-_ASSETS = Path(__file__).parent.parent / "assets"
-FINGERPRINTS = _ASSETS / "layouts.json"
+from .archives import read_npz
+from .refusal import RefusedError
+
+FINGERPRINTS = Path(__file__).parent.parent / "assets" / "layouts.json"
+MANNEQUIN = FINGERPRINTS.with_name("mannequin.npz")
 CELLS = 32
 # Bodies of one layout agree to 0.95 and more, also with noise and subdivided; different ones to 0.77 and less:
 # see benchmarks/layouts.py.
@@ -76,8 +80,9 @@ def known_fingerprints() -> dict[Layout, NDArray[np.float64]]:
     """SMPL's and SMPL-X's layouts as measured, and the mannequin's from its own file, which may be baked anew."""
     stored = json.loads(FINGERPRINTS.read_text(encoding="utf-8"))
     known = {Layout[name]: np.array(rows) / _SCALE for name, rows in stored.items()}
-    with np.load(_ASSETS / "mannequin.npz", allow_pickle=False) as mannequin:
-        known[Layout.MANNEQUIN] = fingerprint(mannequin["uvs"].reshape(-1, 2))
+    # A damaged file is the trouble of whoever adds a mannequin.
+    with suppress(RefusedError, OSError, KeyError):
+        known[Layout.MANNEQUIN] = fingerprint(read_npz(MANNEQUIN, {"uvs"})["uvs"].reshape(-1, 2))
     return known
 
 
