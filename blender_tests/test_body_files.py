@@ -182,6 +182,32 @@ def test_generate_refuses_an_unknown_layout_unless_told(scene: bpy.types.Scene) 
     _generate_fails("backend_not_found: ")
 
 
+def test_the_command_refuses_an_unknown_layout_unless_told(
+    module: Callable[[str], ModuleType],
+    tmp_path: Path,
+    no_backend: None,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("UVMAP_ID_BACKEND", str(tmp_path / "none"))
+    write_png(tmp_path / "face.png", (200, 150, 120))
+    add_plane()
+    export(tmp_path / "plane.obj")
+    arguments = [
+        "render",
+        "--face",
+        str(tmp_path / "face.png"),
+        "--prompt",
+        "red",
+        "--body",
+        str(tmp_path / "plane.obj"),
+    ]
+    arguments += ["--out", str(tmp_path / "out.png")]
+    for more, code in ([], "body_layout_differs: "), (["--assign-anyway"], "backend_not_found: "):
+        assert module("cli").main(arguments + more) == 1
+        assert code in capfd.readouterr().err
+
+
 @pytest.mark.usefixtures("asking")
 def test_generate_looks_again_at_a_body_that_was_changed(scene: bpy.types.Scene) -> None:
     bpy.ops.uvmap_id.add_mannequin()

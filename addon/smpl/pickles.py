@@ -25,6 +25,7 @@ _OPCODES = frozenset(
 )
 _MEMO_WRITES = frozenset(("PUT", "BINPUT", "LONG_BINPUT"))
 _NESTING = frozenset(("TUPLE", "TUPLE1", "TUPLE2", "TUPLE3", "FROZENSET"))
+_FRAME_HEAD = 9
 # A real file has some hundreds of each.
 _MOST_OPCODES = 20_000
 # Python hashes nested tuples with recursion that nothing stops.
@@ -71,9 +72,16 @@ def _stand_in(module: str, name: str) -> type[Inert]:
 
 def _scan(data: bytes) -> None:
     """Read the instructions without following them. Raises `RefusedError`."""
-    count = tuples = 0
+    count = tuples = last = frame_end = 0
     try:
-        for opcode, argument, _ in pickletools.genops(data):
+        for opcode, argument, position in pickletools.genops(data):
+            start, is_frame = position or 0, opcode.name == "FRAME"
+            # The machine takes in a frame at a time, and trips over an instruction that goes on behind it.
+            if last < frame_end < start or (is_frame and start < frame_end):
+                raise RefusedError("its pickle is damaged")
+            if is_frame:
+                frame_end = start + _FRAME_HEAD + int(argument or 0)
+            last = start
             count += 1
             tuples += opcode.name in _NESTING
             if opcode.name not in _OPCODES:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
-from addon.smpl.layouts import Layout, fingerprint, known_fingerprints, layout_of, similarity
+from addon.smpl.layouts import ALIKE, Layout, fingerprint, known_fingerprints, layout_of, similarity
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as st_numpy
@@ -37,9 +39,11 @@ def test_real_bodies_are_known_whatever_was_done_to_them(name: str, change: str)
     assert layout_of(changed.reshape(-1, 2)) is BODIES[name]
 
 
-def test_the_mannequin_is_known() -> None:
+def test_the_known_layouts_are_far_apart() -> None:
     known = known_fingerprints()
-    assert similarity(known[Layout.MANNEQUIN], known[Layout.SMPL]) < 0.8
+    assert set(known) == set(Layout) - {Layout.UNKNOWN}
+    for one, other in itertools.combinations(known.values(), 2):
+        assert similarity(one, other) < ALIKE - 0.08
     assert Layout.MANNEQUIN.wears_smpl
     assert not Layout.SMPLX.wears_smpl
 

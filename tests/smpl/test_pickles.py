@@ -203,6 +203,15 @@ def test_greedy_pickles_are_refused_before_they_run(greedy: bytes) -> None:
         tracemalloc.stop()
 
 
+@pytest.mark.parametrize("size", [0, 5, 40, 10**6])
+def test_frames_hold_whole_instructions(size: int) -> None:
+    """The machine would be left with a buffer in use by a bytearray that ends behind its frame."""
+    whole = pickle.dumps({"x": np.arange(6.0)}, 5)
+    start = whole.index(b"\x95") + 1
+    with pytest.raises(RefusedError):
+        load_inert(whole[:start] + struct.pack("<Q", size) + whole[start + 8 :])
+
+
 @given(data=st.binary(max_size=200))
 @example(b"")
 @example(b".")
