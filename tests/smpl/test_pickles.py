@@ -203,7 +203,7 @@ def test_greedy_pickles_are_refused_before_they_run(greedy: bytes) -> None:
         tracemalloc.stop()
 
 
-@pytest.mark.parametrize("size", [0, 5, 40, 10**6])
+@pytest.mark.parametrize("size", [3, 40, 10**6])
 def test_frames_hold_whole_instructions(size: int) -> None:
     """The machine would be left with a buffer in use by a bytearray that ends behind its frame."""
     whole = pickle.dumps({"x": np.arange(6.0)}, 5)
