@@ -1,24 +1,22 @@
-"""Bodies: the mannequin that comes with the extension, and bodies from OBJ files."""
+"""Bodies: the mannequin that comes with the extension, bodies from files, and whether a body can wear a texture."""
 
 from __future__ import annotations
 
-import re
 import zipfile
 from pathlib import Path
 
 import bpy
 import numpy as np
-from numpy.typing import NDArray
 
+from . import imports, preferences
 from .link.errors import ErrorCode, UVMapError
+from .meshes import corner_uvs, mesh_from_arrays, points_of
+from .smpl import build
+from .smpl.layouts import Layout, layout_of
+from .smpl.read import READERS, read_model
+from .smpl.uvs import uvs_for
 
 MANNEQUIN = Path(__file__).parent / "assets" / "mannequin.npz"
-UV_LAYER = "SMPL"
-
-# What else stands there, such as "nan", Blender's importer would quietly take for 0.
-_VERTEX = re.compile(rb"v(\s+[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?){3,}\s*")
-_FACE_WITH_UVS = re.compile(rb"f(\s+-?\d+/-?\d+(/-?\d*)?){3,}\s*")
-_HINT_FILE = "Choose a Wavefront OBJ file of a body."
 
 
 def by_uid(uid: int) -> bpy.types.Object | None:
@@ -55,6 +53,38 @@ def checked(scene: bpy.types.Scene, body: bpy.types.Object | None) -> bpy.types.
     return body
 
 
+def layout(body: bpy.types.Object | None) -> Layout:
+    """The UV layout of a body, told from its UVs alone."""
+    if body is None or not isinstance(body.data, bpy.types.Mesh):
+        return Layout.UNKNOWN
+    return layout_of(corner_uvs(body.data))
+
+
+def check_layout(body: bpy.types.Object, *, anyway: bool = False) -> None:
+    """Refuse a body on which a texture in SMPL's atlas would come out wrong.
+
+    Args:
+        body: Checked.
+        anyway: The user knows better about a layout that is not recognised.
+
+    Raises:
+        UVMapError: `body_layout_differs`.
+    """
+    found = layout(body)
+    if found.wears_smpl or (anyway and found is Layout.UNKNOWN):
+        return
+    if found is Layout.SMPLX:
+        reason = (
+            "has the UV layout of SMPL-X, where the face lies differently than in SMPL's, which textures are made in"
+        )
+    else:
+        reason = "has a UV layout that is not SMPL's, which textures are made in"
+    hint = "Put the texture on a mannequin or an SMPL body, then transfer it to this body with Transfer Texture."
+    if found is Layout.UNKNOWN:
+        hint += " If its UVs are SMPL's all the same, switch on Assign Anyway."
+    raise UVMapError(ErrorCode.BODY_LAYOUT_DIFFERS, f'The body "{body.name}" {reason}.', hint)
+
+
 def add_mannequin(scene: bpy.types.Scene) -> bpy.types.Object:
     """Add the mannequin to a scene.
 
@@ -73,104 +103,32 @@ def add_mannequin(scene: bpy.types.Scene) -> bpy.types.Object:
     return body
 
 
-def mesh_from_arrays(
-    name: str, vertices: NDArray[np.float32], faces: NDArray[np.int32], uvs: NDArray[np.float32]
-) -> bpy.types.Mesh:
-    """A smooth-shaded mesh with one UV layer.
+def load(
+    path: Path, uv_template: Path | None = None, *, relaxed_hands: bool = False, on_ground: bool = True
+) -> bpy.types.Object:
+    """Add a body from a file to the present scene: a model of the SMPL family, or what Blender imports.
 
     Args:
-        name: The mesh's name.
-        vertices: (V, 3) metres, z up.
-        faces: (F, 4) indices of vertices; a triangle repeats its last index.
-        uvs: (F, 4, 2) origin bottom left; the repeated corner of a triangle is ignored.
-    """
-    corners = np.ones(faces.shape, dtype=bool)
-    corners[:, 3] = faces[:, 3] != faces[:, 2]
-    counts = corners.sum(axis=1)
-    starts = np.cumsum(counts) - counts
-    mesh = bpy.data.meshes.new(name)
-    mesh.vertices.add(len(vertices))
-    mesh.vertices.foreach_set("co", np.ascontiguousarray(vertices, dtype=np.float32).ravel())
-    mesh.loops.add(int(counts.sum()))
-    mesh.loops.foreach_set("vertex_index", np.ascontiguousarray(faces[corners], dtype=np.int32))
-    mesh.polygons.add(len(faces))
-    mesh.polygons.foreach_set("loop_start", np.ascontiguousarray(starts, dtype=np.int32))
-    mesh.uv_layers.new(name=UV_LAYER)
-    mesh.uv_layers[UV_LAYER].uv.foreach_set("vector", np.ascontiguousarray(uvs[corners], dtype=np.float32).ravel())
-    mesh.update(calc_edges=True)
-    mesh.shade_smooth()
-    return mesh
+        path: .npz, .pkl or .npy of a body model; .obj, .fbx, .gltf, .glb or .abc with one body.
+        uv_template: An OBJ file with UVs for a body model that brings none; default: the preferences'.
+        relaxed_hands: Pose a model's fingers as it relaxes them; otherwise they are flat.
+        on_ground: Lift a body model until its soles stand at z = 0; its own origin lies in the pelvis or chest.
 
-
-def import_obj(path: Path) -> bpy.types.Object:
-    """Import a body with UVs from an OBJ file into the present scene.
-
-    Args:
-        path: The file; y up, facing +z, as SMPL's bodies are.
+    Returns:
+        The mesh object; a body model's is the child of its armature.
 
     Raises:
-        UVMapError: `body_unreadable` or `body_without_uvs`; nothing was imported then.
+        UVMapError: `body_unreadable`, `body_without_uvs`, or `body_layout_differs` where the UV template is of
+            another mesh. Nothing was added then.
     """
-    check_obj(path)
-    before = {item.session_uid for item in _importable()}
-    try:
-        bpy.ops.wm.obj_import(filepath=str(path))
-        body = _one_body([item for item in bpy.data.objects if item.session_uid not in before], path)
-    except (UVMapError, RuntimeError) as error:
-        bpy.data.batch_remove([item for item in _importable() if item.session_uid not in before])
-        if isinstance(error, UVMapError):
-            raise
-        raise _unreadable(path, str(error).strip()) from error
-    mesh_of(body).shade_smooth()
+    if path.suffix.lower() not in READERS:
+        return imports.import_body(path)
+    model = read_model(path)
+    uvs = uvs_for(model, uv_template or preferences.uv_template(model.family.name))
+    with imports.nothing_left_on_failure():
+        body = build.build(bpy.context.scene, path.stem, model, uvs)
+        if relaxed_hands:
+            build.relax_hands(body, model)
+        if on_ground and body.parent is not None:
+            body.parent.location.z = -float(points_of(mesh_of(body))[:, 2].min())
     return body
-
-
-def check_obj(path: Path) -> None:
-    """Read through an OBJ file without importing it.
-
-    Raises:
-        UVMapError: `body_unreadable`, or `body_without_uvs` where a face has none.
-    """
-    vertices = faces = 0
-    try:
-        with path.open("rb") as file:
-            for line in file:
-                if b"\0" in line:
-                    raise _unreadable(path, "it is not a text file")
-                if line.startswith(b"v "):
-                    vertices += 1
-                    if not _VERTEX.fullmatch(line):
-                        raise _unreadable(path, f"its vertex {vertices} has no place")
-                elif line.startswith(b"f "):
-                    faces += 1
-                    if not _FACE_WITH_UVS.fullmatch(line):
-                        raise _without_uvs(path)
-    except (OSError, ValueError) as error:
-        raise _unreadable(path, getattr(error, "strerror", None) or str(error)) from error
-    if not vertices or not faces:
-        raise _unreadable(path, "it holds no mesh")
-
-
-def _importable() -> list[bpy.types.ID]:
-    return [*bpy.data.objects, *bpy.data.meshes, *bpy.data.materials, *bpy.data.images, *bpy.data.collections]
-
-
-def _one_body(imported: list[bpy.types.Object], path: Path) -> bpy.types.Object:
-    bodies = [item for item in imported if isinstance(item.data, bpy.types.Mesh) and item.data.polygons]
-    if len(bodies) != 1:
-        raise _unreadable(path, f"it holds {len(bodies)} meshes instead of one")
-    if not mesh_of(bodies[0]).uv_layers:
-        raise _without_uvs(path)
-    return bodies[0]
-
-
-def _unreadable(path: Path, reason: str) -> UVMapError:
-    return UVMapError(ErrorCode.BODY_UNREADABLE, f"{path} can't be read as a body: {reason}.", _HINT_FILE)
-
-
-def _without_uvs(path: Path) -> UVMapError:
-    return UVMapError(
-        ErrorCode.BODY_WITHOUT_UVS,
-        f"The body in {path} has no UVs.",
-        "Choose a body with UVs in SMPL's layout, such as smpl_uv.obj.",
-    )

@@ -72,7 +72,11 @@ def _add_render_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--engine", default="auto", metavar="NAME", help=_listed(ENGINES))
     parser.add_argument("--extra-map", action="append", default=[], metavar="NAME", help=_listed(EXTRA_MAPS))
     parser.add_argument("--normal-convention", default="opengl", metavar="NAME", help=_listed(NORMAL_CONVENTIONS))
-    parser.add_argument("--body", type=Path, metavar="OBJ", help="a body with SMPL's UVs instead of the mannequin")
+    parser.add_argument("--body", type=Path, metavar="FILE", help="a body with SMPL's UVs instead of the mannequin")
+    parser.add_argument("--uv-template", type=Path, metavar="OBJ", help="UVs for a body model that brings none")
+    parser.add_argument(
+        "--assign-anyway", action="store_true", help="put the texture also on a body whose UV layout is not recognised"
+    )
     parser.add_argument("--view", type=stage.View, choices=list(stage.View), default=stage.View.FRONT)
     parser.add_argument("--samples", type=int, default=32, metavar="N", help="of Cycles, a pixel")
     _add_engine_options(parser.add_argument_group('engine "uvmap-id"'))
@@ -125,7 +129,8 @@ def _render(options: argparse.Namespace) -> Path:
     request.validate()
     stage.check_output(options.out)
     scene = bpy.context.scene
-    wearer = body.add_mannequin(scene) if options.body is None else body.import_obj(options.body)
+    wearer = body.add_mannequin(scene) if options.body is None else body.load(options.body, options.uv_template)
+    body.check_layout(wearer, anyway=options.assign_anyway)
     session = runtime.session()
     job = session.submit(request, photos, scene.session_uid, wearer.session_uid)
     session.wait(job, _Progress())

@@ -1,4 +1,4 @@
-"""Where the backend is."""
+"""Where the backend is, and where body models find their UVs."""
 
 # pyright: reportInvalidTypeForm=false
 # Blender reads its properties from annotations that are calls.
@@ -26,6 +26,17 @@ class UVMapIDPreferences(bpy.types.AddonPreferences):
         subtype="FILE_PATH",
     )
 
+    smpl_uv_template: bpy.props.StringProperty(
+        name="SMPL UV Template",
+        description="SMPL's smpl_uv.obj, for model files of SMPL, SMPL-H and STAR, which hold no UVs",
+        subtype="FILE_PATH",
+    )
+    smplx_uv_template: bpy.props.StringProperty(
+        name="SMPL-X UV Template",
+        description="SMPL-X's UV template, an OBJ file, for model files of SMPL-X and SUPR that hold no UVs",
+        subtype="FILE_PATH",
+    )
+
     def draw(self, _context: bpy.types.Context) -> None:
         """Draw the page."""
         layout = self.layout
@@ -37,15 +48,31 @@ class UVMapIDPreferences(bpy.types.AddonPreferences):
         else:
             layout.label(text=f"Uses {found}", icon="CHECKMARK")
         layout.label(text=f"Log and results of the backend: {state_dir()}", icon="FILE_FOLDER")
+        layout.prop(self, "smpl_uv_template")
+        layout.prop(self, "smplx_uv_template")
 
 
 def backend_command() -> list[str]:
     """The command that starts the backend; whether it exists, the launcher finds out."""
+    chosen = _chosen_path("backend")
+    return [str(chosen) if chosen is not None else os.environ.get(BACKEND_VARIABLE) or COMMAND]
+
+
+def uv_template(family: str) -> Path | None:
+    """The UV template that was chosen for a family of body models; None where none was."""
+    return _chosen_path("smplx_uv_template" if family in ("SMPL-X", "SUPR") else "smpl_uv_template")
+
+
+def preferences_of() -> UVMapIDPreferences | None:
+    """The extension's preferences, which only Blender knows to be there."""
     addon = bpy.context.preferences.addons.get(__package__ or "")
-    chosen = addon.preferences.backend.strip() if addon is not None and addon.preferences is not None else ""
-    if chosen:
-        return [str(Path(bpy.path.abspath(chosen)).expanduser())]
-    return [os.environ.get(BACKEND_VARIABLE) or COMMAND]
+    return addon.preferences if addon is not None else None  # pyright: ignore[reportReturnType] - its own class
+
+
+def _chosen_path(name: str) -> Path | None:
+    preferences = preferences_of()
+    chosen = getattr(preferences, name).strip() if preferences is not None else ""
+    return Path(bpy.path.abspath(chosen)).expanduser() if chosen else None
 
 
 def register() -> None:

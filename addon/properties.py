@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import bpy
 
-from . import runtime
+from . import body, runtime
 from .link.request import (
     DEFAULT_RELIGHT,
     ENGINES,
@@ -50,6 +50,10 @@ def _reader(read: Callable[[Job], Value], otherwise: Value) -> Callable[[Any], V
         return otherwise if job is None else read(job)
 
     return get
+
+
+def _recognise(settings: "CharacterSettings", _context: bpy.types.Context) -> None:
+    settings.body_layout = body.layout(settings.body).value if settings.body is not None else ""
 
 
 def _is_mesh(_settings: "CharacterSettings", target: bpy.types.Object) -> bool:
@@ -95,6 +99,15 @@ class CharacterSettings(bpy.types.PropertyGroup):
         description="The mesh that gets the texture; it must have UVs in SMPL's layout",
         type=bpy.types.Object,
         poll=_is_mesh,
+        update=_recognise,
+    )
+    body_layout: bpy.props.StringProperty(
+        name="Layout",
+        description="The UV layout that the body was recognised by when it was chosen or a texture was asked for",
+    )
+    assign_anyway: bpy.props.BoolProperty(
+        name="Assign Anyway",
+        description="Put textures also on a body whose UV layout is not recognised, because its UVs are SMPL's",
     )
     face_image: bpy.props.StringProperty(
         name="Face Image",

@@ -33,7 +33,10 @@ import bpy  # noqa: E402
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = "bl_ext.user_default.uvmap_id"
 STOP_S = 10.0
-_COLLECTIONS = ("scenes", "objects", "meshes", "materials", "images", "cameras", "lights", "worlds", "collections")
+_COLLECTIONS = (
+    *("scenes", "objects", "meshes", "materials", "images", "cameras", "lights", "worlds", "collections"),
+    *("armatures", "actions", "shape_keys", "cache_files"),
+)
 
 
 @pytest.hookimpl(trylast=True)

@@ -45,7 +45,7 @@ def test_mesh_keeps_the_arrays(module: Callable[[str], ModuleType]) -> None:
     vertices = np.array([[0, 0, 0], [1, 0, 0], [1, 1, 0], [0, 1, 0], [2, 0, 0]], dtype=np.float32)
     faces = np.array([[0, 1, 2, 3], [1, 4, 2, 2]], dtype=np.int32)
     uvs = np.arange(16, dtype=np.float32).reshape(2, 4, 2) / 16
-    mesh = module("body").mesh_from_arrays("two", vertices, faces, uvs)
+    mesh = module("meshes").mesh_from_arrays("two", vertices, faces, uvs)
     assert [list(polygon.vertices) for polygon in mesh.polygons] == [[0, 1, 2, 3], [1, 4, 2]]
     assert np.array_equal(_points(mesh), vertices)
     kept = np.array([tuple(item.vector) for item in mesh.uv_layers[0].uv])
@@ -78,7 +78,7 @@ def test_a_damaged_mannequin_is_an_answer(
     ],
 )
 def test_real_bodies_import_upright(smpl: Path, scene: bpy.types.Scene, name: str, count: int) -> None:
-    bpy.ops.uvmap_id.import_body(filepath=str(smpl / name))
+    bpy.ops.uvmap_id.add_body(filepath=str(smpl / name))
     body = scene.uvmap_id.body
     assert len(body.data.vertices) == count
     assert len(body.data.uv_layers) == 1
@@ -92,7 +92,7 @@ def test_real_bodies_import_upright(smpl: Path, scene: bpy.types.Scene, name: st
 def test_body_with_a_path_that_is_not_ascii(scene: bpy.types.Scene, tmp_path: Path) -> None:
     path = tmp_path / "Körper 身体.obj"
     path.write_text(TRIANGLE + "f 1/1 2/2 3/3\n", encoding="utf-8")
-    bpy.ops.uvmap_id.import_body(filepath=str(path))
+    bpy.ops.uvmap_id.add_body(filepath=str(path))
     assert len(scene.uvmap_id.body.data.polygons) == 1
 
 
@@ -117,7 +117,7 @@ def test_bad_files_change_nothing(tmp_path: Path, scene: bpy.types.Scene, conten
     path.write_bytes(content)
     before = names_in_file()
     with pytest.raises(RuntimeError, match=f"{code}: "):
-        bpy.ops.uvmap_id.import_body(filepath=str(path))
+        bpy.ops.uvmap_id.add_body(filepath=str(path))
     assert names_in_file() == before
     assert scene.uvmap_id.body is None
 
@@ -126,7 +126,7 @@ def test_missing_files_and_folders_change_nothing(tmp_path: Path) -> None:
     before = names_in_file()
     for path in ("", str(tmp_path), str(tmp_path / "none.obj")):
         with pytest.raises(RuntimeError, match="body_unreadable: "):
-            bpy.ops.uvmap_id.import_body(filepath=path)
+            bpy.ops.uvmap_id.add_body(filepath=path)
     assert names_in_file() == before
 
 

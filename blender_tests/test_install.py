@@ -13,7 +13,8 @@ import pytest
 from conftest import PACKAGE
 
 OPERATORS = (
-    "add_mannequin", "import_body", "generate", "cancel", "add_face", "remove_face", "render_character",
+    "add_mannequin", "add_body", "update_joints", "update_correctives",
+    "generate", "cancel", "add_face", "remove_face", "render_character",
 )  # fmt: skip
 
 
@@ -22,7 +23,7 @@ def test_panel_sits_in_its_own_tab() -> None:
     assert (panel.bl_space_type, panel.bl_region_type, panel.bl_category) == ("VIEW_3D", "UI", "UVMap-ID")
 
 
-@pytest.mark.parametrize("name", ["maps", "advanced"])
+@pytest.mark.parametrize("name", ["body", "maps", "advanced"])
 def test_sub_panels_are_closed_parts_of_it(name: str) -> None:
     panel = getattr(bpy.types, f"UVMAP_ID_PT_{name}")
     assert panel.bl_parent_id == "UVMAP_ID_PT_character"

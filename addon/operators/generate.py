@@ -113,6 +113,8 @@ def submit(scene: bpy.types.Scene) -> Job:
     """
     settings = settings_of(scene)
     target = body.checked(scene, settings.body)
+    settings.body_layout = body.layout(target).value
+    body.check_layout(target, anyway=settings.assign_anyway)
     if not settings.face_image.strip():
         raise UVMapError(
             ErrorCode.FACE_FILE_MISSING, "No face image is chosen.", "Choose a photo of a face, PNG or JPEG."

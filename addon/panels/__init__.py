@@ -2,9 +2,9 @@
 
 import bpy
 
-from . import character
+from . import body, character
 
-_CLASSES = character.CLASSES
+_CLASSES = (*character.CLASSES, *body.CLASSES)
 
 
 def register() -> None:

@@ -42,7 +42,7 @@ class UVMAP_ID_PT_character(bpy.types.Panel):  # noqa: N801 - Blender's rule for
         layout.prop(settings, "body")
         row = layout.row(align=True)
         row.operator("uvmap_id.add_mannequin", text="Mannequin", icon="OUTLINER_OB_ARMATURE")
-        row.operator("uvmap_id.import_body", text="From OBJ", icon="IMPORT")
+        row.operator("uvmap_id.add_body", text="From File", icon="IMPORT")
         column = layout.column()
         for name in ("face_image", "prompt", "subject", "seed", "relight", "size", "engine"):
             column.prop(settings, name)

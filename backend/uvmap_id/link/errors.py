@@ -51,6 +51,7 @@ class ErrorCode(StrEnum):
     BODY_UNREADABLE = "body_unreadable"
     BODY_WITHOUT_UVS = "body_without_uvs"
     BODY_MISSING = "body_missing"
+    BODY_LAYOUT_DIFFERS = "body_layout_differs"
     BACKEND_NOT_FOUND = "backend_not_found"
     BACKEND_NOT_RUNNING = "backend_not_running"
     BACKEND_START_FAILED = "backend_start_failed"
