@@ -2,9 +2,9 @@
 
 import bpy
 
-from . import body, generate, render
+from . import body, generate, motion, render
 
-_CLASSES = (*body.CLASSES, *generate.CLASSES, *render.CLASSES)
+_CLASSES = (*body.CLASSES, *generate.CLASSES, *motion.CLASSES, *render.CLASSES)
 
 
 def register() -> None:

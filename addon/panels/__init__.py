@@ -2,9 +2,9 @@
 
 import bpy
 
-from . import character
+from . import character, pose
 
-_CLASSES = character.CLASSES
+_CLASSES = (*character.CLASSES, *pose.CLASSES)
 
 
 def register() -> None:
