@@ -14,7 +14,7 @@ import bpy
 from .body import mesh_of
 from .results import TextureMaps
 
-_MARK = "uvmap_id"
+MARK = "uvmap_id"
 _OUTPUT, _SHADER, _NORMAL_MAP = "UVMap-ID Output", "UVMap-ID Principled BSDF", "UVMap-ID Normal Map"
 _BASE_COLOR, _NORMAL, _ROUGHNESS = "UVMap-ID Base Color", "UVMap-ID Normal", "UVMap-ID Roughness"
 _NODES = (_OUTPUT, _SHADER, _NORMAL_MAP, _BASE_COLOR, _NORMAL, _ROUGHNESS)
@@ -54,14 +54,22 @@ def assign(body: bpy.types.Object, maps: TextureMaps) -> bpy.types.Material:
     return material
 
 
+def folder_of(body: bpy.types.Object) -> Path | None:
+    """Where the texture set lies that a body wears, if it wears one."""
+    material = _material_of(body)
+    node = material.node_tree.nodes.get(_BASE_COLOR) if material is not None and material.node_tree else None
+    image = node.image if node is not None else None
+    return None if image is None else Path(bpy.path.abspath(image.filepath)).parent
+
+
 def _material_of(body: bpy.types.Object) -> bpy.types.Material | None:
     worn = (slot.material for slot in body.material_slots)
-    return next((material for material in worn if material is not None and material.get(_MARK)), None)
+    return next((material for material in worn if material is not None and material.get(MARK)), None)
 
 
 def _dress(body: bpy.types.Object) -> bpy.types.Material:
     material = bpy.data.materials.new(f"UVMap-ID {body.name}")
-    material[_MARK] = True
+    material[MARK] = True
     mesh = mesh_of(body)
     mesh.materials.clear()
     mesh.materials.append(material)

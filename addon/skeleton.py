@@ -94,9 +94,7 @@ def skeleton_of(armature: bpy.types.Object) -> Skeleton:
         raise _without_skeleton(
             f'The armature "{armature.name}" has no bone for SMPL\'s joints {", ".join(missing)}.',
         )
-    return Skeleton(
-        armature, bones, _axes(armature, bones), 1 / float(np.mean(np.abs(np.array(armature.matrix_world.to_scale()))))
-    )
+    return Skeleton(armature, bones, _axes(armature, bones), 1 / armature.matrix_world.median_scale)
 
 
 def head_of(skeleton: Skeleton, joint: str) -> Floats:
