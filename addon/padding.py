@@ -20,10 +20,14 @@ def filled(pixels: NDArray[np.float32], known: NDArray[np.float32]) -> NDArray[n
     """
     if len(pixels) == 1:
         return pixels
-    weight = np.maximum(_quarters(known[..., None]), np.float32(1e-6))
-    mean = _quarters(pixels * known[..., None]) / weight
-    coarse = filled(mean, np.minimum(weight[..., 0], np.float32(1)))
-    return pixels * known[..., None] + coarse.repeat(2, axis=0).repeat(2, axis=1) * (1 - known[..., None])
+    trust = known[..., None]
+    weight = _quarters(trust)
+    mean = _quarters(pixels * trust)
+    mean /= np.maximum(weight, 1e-6)
+    coarse = filled(mean, weight[..., 0].clip(max=1))
+    whole = coarse.repeat(2, axis=0).repeat(2, axis=1)
+    whole += (pixels - whole) * trust
+    return whole
 
 
 def _quarters(pixels: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -69,17 +69,16 @@ def _by_place(body: bpy.types.Object, size: int) -> tuple[np.ndarray, np.ndarray
     mesh = body.data
     points = np.array([tuple(body.matrix_world @ vertex.co) for vertex in mesh.vertices])
     colors = 0.15 + 0.7 * (points - points.min(axis=0)) / np.ptp(points, axis=0)
+    mesh.calc_loop_triangles()
+    corners = np.array([tuple(triangle.vertices) for triangle in mesh.loop_triangles])
+    uvs = np.array([tuple(item.vector) for item in mesh.uv_layers[0].uv])
+    uvs = uvs[np.array([tuple(triangle.loops) for triangle in mesh.loop_triangles])]
+    weights = np.random.default_rng(5).dirichlet(np.ones(3), 24)
+    columns, rows = np.minimum((weights @ uvs * size).astype(int), size - 1).reshape(-1, 2).T
     sums, counts = np.zeros((size, size, 3)), np.zeros((size, size))
-    for polygon in mesh.polygons:
-        loops = list(polygon.loop_indices)
-        for weights in np.random.default_rng(polygon.index).dirichlet(np.ones(len(loops)), 24):
-            uv = sum(w * np.array(mesh.uv_layers[0].uv[loop].vector) for w, loop in zip(weights, loops, strict=True))
-            color = sum(w * colors[mesh.loops[loop].vertex_index] for w, loop in zip(weights, loops, strict=True))
-            column, row = np.minimum((uv * size).astype(int), size - 1)
-            sums[row, column] += color
-            counts[row, column] += 1
-    known = (counts > 0).astype(np.float32)
-    return (sums / np.maximum(counts, 1)[..., None]).astype(np.float32), known
+    np.add.at(sums, (rows, columns), (weights @ colors[corners]).reshape(-1, 3))
+    np.add.at(counts, (rows, columns), 1)
+    return (sums / np.maximum(counts, 1)[..., None]).astype(np.float32), (counts > 0).astype(np.float32)
 
 
 def _color_at(pixels: np.ndarray, uv: np.ndarray) -> np.ndarray:
@@ -322,3 +321,18 @@ def _settings(scene: bpy.types.Scene) -> Any:
         names = [item.identifier for item in group.bl_rna.properties if item.type in ("INT", "FLOAT", "ENUM", "STRING")]
         kept.append([(name, str(getattr(group, name))) for name in names])
     return kept
+
+
+def test_command_transfers_between_files(
+    module: Module, smpl: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    folder = make_textures(tmp_path / "set", (200, 150, 120))
+    arguments = ["--textures", folder, "--target", smpl / "SMPLX-male.obj", "--out", tmp_path / "out", "--size", SIZE]
+    arguments += ["--body", smpl / "SMPL_male_default_resolution.obj", "--samples", 1]
+    main = module("cli").main
+    assert main(["transfer", *map(str, arguments)]) == 1
+    assert "bodies_apart" in capfd.readouterr().err
+    assert not (tmp_path / "out").exists()
+    assert main(["transfer", *map(str, arguments), "--align"]) == 0
+    assert capfd.readouterr().out.strip().endswith(str(tmp_path / "out"))
+    assert _pixels(tmp_path / "out/base_color.png").reshape(-1, 3)[0] * 255 == pytest.approx((200, 150, 120), abs=1)

@@ -28,7 +28,8 @@ class UVMAP_ID_OT_transfer_texture(ReportingOperator):  # noqa: N801 - Blender's
 
     bl_idname = "uvmap_id.transfer_texture"
     bl_label = "Transfer Texture"
-    bl_options = {"REGISTER", "UNDO"}  # noqa: RUF012 - Blender's own form.
+    # Not "REGISTER": it can't be adjusted afterwards without baking again.
+    bl_options = {"UNDO"}  # noqa: RUF012 - Blender's own form.
 
     target: bpy.props.StringProperty(name="Target", description="The mesh's name; empty: the active object")
     size: bpy.props.EnumProperty(
@@ -47,8 +48,18 @@ class UVMAP_ID_OT_transfer_texture(ReportingOperator):  # noqa: N801 - Blender's
     samples: bpy.props.IntProperty(name="Samples", description="Rays a texel", default=transfer.SAMPLES, min=1, max=256)
 
     def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[OperatorReturnItems]:  # noqa: ARG002
+        """With windows: ask first."""
+        return context.window_manager.invoke_props_dialog(self)
+
+    def execute(self, context: bpy.types.Context) -> set[OperatorReturnItems]:
         """With windows: a map at a time, so that it can be seen and cancelled."""
-        self._steps = self._begin(context)
+        if bpy.app.background:
+            return super().execute(context)
+        outcome = attempt(lambda: self._begin(context))
+        if isinstance(outcome, Failure):
+            self.report({"ERROR"}, str(outcome))
+            return {"CANCELLED"}
+        self._steps = outcome
         self._timer = context.window_manager.event_timer_add(0.05, window=context.window)
         context.window_manager.progress_begin(0, 1)
         context.window_manager.modal_handler_add(self)
@@ -77,7 +88,7 @@ class UVMAP_ID_OT_transfer_texture(ReportingOperator):  # noqa: N801 - Blender's
     def act(self, context: bpy.types.Context) -> str:
         """Without windows: all at once."""
         steps = self._begin(context)
-        while isinstance(outcome := _next(steps), float):
+        while not isinstance(outcome := _next(steps), transfer.Transfer):
             pass
         return _sentence(outcome)
 

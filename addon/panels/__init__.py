@@ -2,9 +2,9 @@
 
 import bpy
 
-from . import character, pose
+from . import character, export, pose
 
-_CLASSES = (*character.CLASSES, *pose.CLASSES)
+_CLASSES = (*character.CLASSES, *pose.CLASSES, *export.CLASSES)
 
 
 def register() -> None:
