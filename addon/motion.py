@@ -69,14 +69,16 @@ def load(
     Raises:
         UVMapError: `motion_unreadable`, `body_missing` or `body_without_skeleton`; nothing was changed then.
     """
-    skeleton = skeleton_of(armature_of(body))
+    armature = armature_of(body)
+    skeleton_of(armature)
     motion = read(path, up_axis)
     if frame_rate is not None:
         motion = motion.at(frame_rate)
     motion = resampled(motion, scene.render.fps / scene.render.fps_base)
-    pose = posed(skeleton, motion, on_ground=on_ground)
     if shape:
         set_betas(body, motion.betas)
+    skeleton = skeleton_of(armature)
+    pose = posed(skeleton, motion, on_ground=on_ground)
     frames = scene.frame_start + np.arange(motion.frames, dtype=np.float64)
     action = animate(skeleton.armature, path.stem, frames, _tracks(skeleton, pose))
     scene.frame_end = int(frames[-1])
