@@ -1,4 +1,4 @@
-"""The command line: `blender --command uvmap_id render ...`."""
+"""The command line: `blender --command uvmap_id render|transfer|export ...`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 import bpy
 
-from . import body, runtime, stage
+from . import body, cli_bodies, runtime, stage
 from .errors import attempt
 from .link.errors import Failure
 from .link.photo import read_photos, with_photos
@@ -38,6 +38,7 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog=f"blender --command {COMMAND}", description="Textured bodies from photos.")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     _add_render_options(commands.add_parser("render", help="make a texture set and render a body that wears it"))
+    cli_bodies.add_commands(commands)
     return _run(parser, arguments)
 
 
@@ -80,6 +81,7 @@ def _add_render_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--view", type=stage.View, choices=list(stage.View), default=stage.View.FRONT)
     parser.add_argument("--samples", type=int, default=32, metavar="N", help="of Cycles, a pixel")
     _add_engine_options(parser.add_argument_group('engine "uvmap-id"'))
+    parser.set_defaults(run=_render)
 
 
 def _add_engine_options(group: Any) -> None:
@@ -103,7 +105,7 @@ def _run(parser: argparse.ArgumentParser, arguments: list[str]) -> int:
         options = parser.parse_args(arguments)
     except SystemExit as stop:
         return stop.code if isinstance(stop.code, int) else 2
-    outcome = attempt(lambda: _render(options))
+    outcome = attempt(lambda: options.run(options))
     if isinstance(outcome, Failure):
         sys.stderr.write(f"error: {outcome}\n")
         return 1

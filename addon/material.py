@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import TypeVar
 
 import bpy
+import numpy as np
 
 from .body import mesh_of
 from .results import TextureMaps
+from .texture_files import write_picture
 
-_MARK = "uvmap_id"
+MARK = "uvmap_id"
 _OUTPUT, _SHADER, _NORMAL_MAP = "UVMap-ID Output", "UVMap-ID Principled BSDF", "UVMap-ID Normal Map"
 _BASE_COLOR, _NORMAL, _ROUGHNESS = "UVMap-ID Base Color", "UVMap-ID Normal", "UVMap-ID Roughness"
 _NODES = (_OUTPUT, _SHADER, _NORMAL_MAP, _BASE_COLOR, _NORMAL, _ROUGHNESS)
@@ -54,14 +56,53 @@ def assign(body: bpy.types.Object, maps: TextureMaps) -> bpy.types.Material:
     return material
 
 
+def folder_of(body: bpy.types.Object) -> Path | None:
+    """Where the texture set lies that a body wears, if it wears one."""
+    material = _material_of(body)
+    node = material.node_tree.nodes.get(_BASE_COLOR) if material is not None and material.node_tree else None
+    image = node.image if node is not None else None
+    return None if image is None else Path(bpy.path.abspath(image.filepath)).parent
+
+
+def is_green_down(material: bpy.types.Material) -> bool:
+    """True where a material shows a normal map as DirectX stores it."""
+    return bool(material.get(MARK)) and material.node_tree is not None and _GREEN_UP in material.node_tree.nodes
+
+
+def upright(material: bpy.types.Material, path: Path) -> tuple[bpy.types.Material, bpy.types.Image]:
+    """A copy of such a material with an image as OpenGL stores it, for programs that read images and not nodes.
+
+    Args:
+        material: One that `is_green_down`.
+        path: The PNG file to write the image to.
+
+    Returns:
+        The copy, and its image; both are the caller's to remove.
+
+    Raises:
+        OSError: The file can't be written.
+    """
+    node = material.node_tree.nodes[_NORMAL]
+    pixels = np.empty(len(node.image.pixels), dtype=np.float32)
+    node.image.pixels.foreach_get(pixels)
+    pixels = pixels.reshape(node.image.size[1], node.image.size[0], -1)[..., :3]
+    write_picture(path, np.stack([pixels[..., 0], 1 - pixels[..., 1], pixels[..., 2]], axis=-1))
+    image = bpy.data.images.load(str(path))
+    image.colorspace_settings.name = "Non-Color"
+    copy = material.copy()
+    copy.node_tree.nodes[_NORMAL].image = image
+    _turn_green_up(copy.node_tree, needed=False)
+    return copy, image  # pyright: ignore[reportReturnType] - a copy is what it was copied from
+
+
 def _material_of(body: bpy.types.Object) -> bpy.types.Material | None:
     worn = (slot.material for slot in body.material_slots)
-    return next((material for material in worn if material is not None and material.get(_MARK)), None)
+    return next((material for material in worn if material is not None and material.get(MARK)), None)
 
 
 def _dress(body: bpy.types.Object) -> bpy.types.Material:
     material = bpy.data.materials.new(f"UVMap-ID {body.name}")
-    material[_MARK] = True
+    material[MARK] = True
     mesh = mesh_of(body)
     mesh.materials.clear()
     mesh.materials.append(material)

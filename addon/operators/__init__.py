@@ -2,9 +2,9 @@
 
 import bpy
 
-from . import body, generate, render
+from . import body, export, generate, motion, render, transfer
 
-_CLASSES = (*body.CLASSES, *generate.CLASSES, *render.CLASSES)
+_CLASSES = (*body.CLASSES, *export.CLASSES, *generate.CLASSES, *motion.CLASSES, *render.CLASSES, *transfer.CLASSES)
 
 
 def register() -> None:

@@ -2,9 +2,9 @@
 
 import bpy
 
-from . import body, character
+from . import body, character, export, pose
 
-_CLASSES = (*character.CLASSES, *body.CLASSES)
+_CLASSES = (*character.CLASSES, *body.CLASSES, *pose.CLASSES, *export.CLASSES)
 
 
 def register() -> None:

@@ -69,7 +69,7 @@ class UVMAP_ID_PT_character(bpy.types.Panel):  # noqa: N801 - Blender's rule for
                 _draw_sentence(context, box, warning, "INFO")
 
 
-class _SubPanel(bpy.types.Panel):
+class SubPanel(bpy.types.Panel):
     """A closed part of the character's panel."""
 
     bl_parent_id = "UVMAP_ID_PT_character"
@@ -84,7 +84,7 @@ class _SubPanel(bpy.types.Panel):
         return self.layout.column()
 
 
-class UVMAP_ID_PT_maps(_SubPanel):  # noqa: N801 - Blender's rule for names of panels.
+class UVMAP_ID_PT_maps(SubPanel):  # noqa: N801 - Blender's rule for names of panels.
     """Which maps are made, and how normals are stored"""
 
     bl_idname = "UVMAP_ID_PT_maps"
@@ -97,7 +97,7 @@ class UVMAP_ID_PT_maps(_SubPanel):  # noqa: N801 - Blender's rule for names of p
             column.prop(settings_of(context.scene), name)
 
 
-class UVMAP_ID_PT_advanced(_SubPanel):  # noqa: N801 - Blender's rule for names of panels.
+class UVMAP_ID_PT_advanced(SubPanel):  # noqa: N801 - Blender's rule for names of panels.
     """Further photos, and the settings of the engine UVMap-ID"""
 
     bl_idname = "UVMAP_ID_PT_advanced"

@@ -1,0 +1,31 @@
+"""Other layouts and other programs."""
+
+# pyright: reportOptionalMemberAccess=false
+# While a panel is drawn it has a layout.
+
+from __future__ import annotations
+
+import bpy
+
+from .character import SubPanel
+
+
+class UVMAP_ID_PT_export(SubPanel):  # noqa: N801 - Blender's rule for names of panels.
+    """The textures on another mesh, and the character in another program"""
+
+    bl_idname = "UVMAP_ID_PT_export"
+    bl_label = "Transfer and Export"
+
+    def draw(self, context: bpy.types.Context) -> None:
+        """Draw the panel."""
+        column = self.column()
+        target = context.active_object
+        column.label(text=f"To: {target.name}" if target else "Select the mesh to transfer to", icon="OBJECT_DATA")
+        # Asks for size and distance first.
+        column.operator_context = "INVOKE_DEFAULT"
+        column.operator("uvmap_id.transfer_texture", icon="RENDERLAYERS")
+        column.separator()
+        column.operator("uvmap_id.export_character", icon="EXPORT")
+
+
+CLASSES = (UVMAP_ID_PT_export,)
