@@ -1,9 +1,8 @@
-"""Bodies: the mannequin that comes with the extension, and bodies from OBJ files."""
+"""Bodies: meshes from arrays, and bodies from OBJ files."""
 
 from __future__ import annotations
 
 import re
-import zipfile
 from pathlib import Path
 
 import bpy
@@ -12,7 +11,6 @@ from numpy.typing import NDArray
 
 from .link.errors import ErrorCode, UVMapError
 
-MANNEQUIN = Path(__file__).parent / "assets" / "mannequin.npz"
 UV_LAYER = "SMPL"
 
 # What else stands there, such as "nan", Blender's importer would quietly take for 0.
@@ -52,24 +50,6 @@ def checked(scene: bpy.types.Scene, body: bpy.types.Object | None) -> bpy.types.
             f'The body "{body.name}" has no UVs.',
             "Choose a body with UVs in SMPL's layout.",
         )
-    return body
-
-
-def add_mannequin(scene: bpy.types.Scene) -> bpy.types.Object:
-    """Add the mannequin to a scene.
-
-    Raises:
-        UVMapError: `body_unreadable`: the extension's file is damaged.
-    """
-    try:
-        with MANNEQUIN.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-            vertices, faces, uvs = arrays["vertices"], arrays["faces"], arrays["uvs"]
-    except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise UVMapError(
-            ErrorCode.BODY_UNREADABLE, f"The mannequin can't be read: {error}.", "Install the extension again."
-        ) from error
-    body = bpy.data.objects.new("Mannequin", mesh_from_arrays("Mannequin", vertices, faces, uvs))
-    scene.collection.objects.link(body)
     return body
 
 

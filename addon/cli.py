@@ -9,7 +9,7 @@ from typing import Any
 
 import bpy
 
-from . import body, runtime, stage
+from . import body, mannequin, runtime, stage
 from .errors import attempt
 from .link.errors import Failure
 from .link.photo import read_photos, with_photos
@@ -125,7 +125,7 @@ def _render(options: argparse.Namespace) -> Path:
     request.validate()
     stage.check_output(options.out)
     scene = bpy.context.scene
-    wearer = body.add_mannequin(scene) if options.body is None else body.import_obj(options.body)
+    wearer = mannequin.add(scene) if options.body is None else body.import_obj(options.body)
     session = runtime.session()
     job = session.submit(request, photos, scene.session_uid, wearer.session_uid)
     session.wait(job, _Progress())

@@ -2,9 +2,9 @@
 
 import bpy
 
-from . import body, generate, render
+from . import body, generate, mannequin, render
 
-_CLASSES = (*body.CLASSES, *generate.CLASSES, *render.CLASSES)
+_CLASSES = (*body.CLASSES, *generate.CLASSES, *mannequin.CLASSES, *render.CLASSES)
 
 
 def register() -> None:

@@ -2,9 +2,9 @@
 
 import bpy
 
-from . import character
+from . import character, mannequin
 
-_CLASSES = character.CLASSES
+_CLASSES = (*character.CLASSES, *mannequin.CLASSES)
 
 
 def register() -> None:

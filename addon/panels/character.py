@@ -64,12 +64,12 @@ class UVMAP_ID_PT_character(bpy.types.Panel):  # noqa: N801 - Blender's rule for
         row.operator("uvmap_id.generate", icon="SHADING_TEXTURE")
         if job is not None:
             box = layout.box().column(align=True)
-            _draw_sentence(context, box, _sentence(job), _icon(job.state))
+            draw_sentence(context, box, _sentence(job), _icon(job.state))
             for warning in job.warnings:
-                _draw_sentence(context, box, warning, "INFO")
+                draw_sentence(context, box, warning, "INFO")
 
 
-class _SubPanel(bpy.types.Panel):
+class SubPanel(bpy.types.Panel):
     """A closed part of the character's panel."""
 
     bl_parent_id = "UVMAP_ID_PT_character"
@@ -84,7 +84,7 @@ class _SubPanel(bpy.types.Panel):
         return self.layout.column()
 
 
-class UVMAP_ID_PT_maps(_SubPanel):  # noqa: N801 - Blender's rule for names of panels.
+class UVMAP_ID_PT_maps(SubPanel):  # noqa: N801 - Blender's rule for names of panels.
     """Which maps are made, and how normals are stored"""
 
     bl_idname = "UVMAP_ID_PT_maps"
@@ -97,7 +97,7 @@ class UVMAP_ID_PT_maps(_SubPanel):  # noqa: N801 - Blender's rule for names of p
             column.prop(settings_of(context.scene), name)
 
 
-class UVMAP_ID_PT_advanced(_SubPanel):  # noqa: N801 - Blender's rule for names of panels.
+class UVMAP_ID_PT_advanced(SubPanel):  # noqa: N801 - Blender's rule for names of panels.
     """Further photos, and the settings of the engine UVMap-ID"""
 
     bl_idname = "UVMAP_ID_PT_advanced"
@@ -120,7 +120,8 @@ class UVMAP_ID_PT_advanced(_SubPanel):  # noqa: N801 - Blender's rule for names 
             column.prop(settings.diffusion, name)
 
 
-def _draw_sentence(context: bpy.types.Context, column: bpy.types.UILayout, sentence: str, icon: IconItems) -> None:
+def draw_sentence(context: bpy.types.Context, column: bpy.types.UILayout, sentence: str, icon: IconItems) -> None:
+    """A sentence on as many lines as the panel's width asks for."""
     for number, line in enumerate(_lines(context, sentence)):
         column.label(text=line, icon=icon if number == 0 else "BLANK1")
 
