@@ -45,12 +45,18 @@ def strike(body: bpy.types.Object, name: str) -> None:
     """Put a mannequin into one of the file's `POSES`.
 
     Raises:
-        UVMapError: `body_missing`: it has no armature. `body_unreadable`: the extension's file is damaged.
+        UVMapError: `body_missing`: it has no armature of its own. `body_unreadable`: the extension's file is damaged.
     """
     rig = mannequin_rig.rig_of(body)
     if rig is None:
         raise UVMapError(
             ErrorCode.BODY_MISSING, f'The body "{body.name}" has no armature of the mannequin.', "Add a mannequin."
+        )
+    if rig.library is not None:
+        raise UVMapError(
+            ErrorCode.BODY_MISSING,
+            f'The armature of "{body.name}" is linked from another file.',
+            "Make a library override of it, or pose it there.",
         )
     asset = read(ASSET)
     rotations = asset.pose_rotations[asset.pose_names.tolist().index(name)].tolist()

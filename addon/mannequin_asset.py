@@ -10,6 +10,7 @@ import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -145,7 +146,7 @@ def read(path: Path) -> Asset:
     return asset
 
 
-def _load(path: Path) -> dict[str, NDArray[np.generic]]:
+def _load(path: Path) -> dict[str, NDArray[Any]]:
     with zipfile.ZipFile(path) as archive:
         if sum(member.file_size for member in archive.infolist()) > _LARGEST:
             raise ValueError("it is too large")
@@ -156,7 +157,7 @@ def _load(path: Path) -> dict[str, NDArray[np.generic]]:
         return {name: arrays[name] for name in _LAYOUT}
 
 
-def _check_layout(arrays: Mapping[str, NDArray[np.generic]]) -> None:
+def _check_layout(arrays: Mapping[str, NDArray[Any]]) -> None:
     counts: dict[int | str, int] = {}
     for name, (item, shape) in _LAYOUT.items():
         array = arrays[name]
@@ -166,7 +167,7 @@ def _check_layout(arrays: Mapping[str, NDArray[np.generic]]) -> None:
             expected = wanted if isinstance(wanted, int) else counts.setdefault(wanted, length)
             _require(length == expected, f"{name} has the wrong length")
         _require(array.dtype.kind != "f" or bool(np.isfinite(array).all()), f"{name} holds numbers that are none")
-    _require(int(arrays["format"]) == FORMAT, "it is of another format")  # pyright: ignore[reportArgumentType]
+    _require(int(arrays["format"]) == FORMAT, "it is of another format")
     _require(counts["L"] == counts["K"] + 1, "shape_starts has the wrong length")
     _require(min(counts["V"], counts["F"], counts["B"]) > 0, "it is empty")
 

@@ -5,7 +5,7 @@ are one key each. So undo, duplicates, other files and a user who moves the keys
 """
 
 # pyright: reportInvalidTypeForm=false, reportAttributeAccessIssue=false, reportOptionalMemberAccess=false
-# pyright: reportArgumentType=false
+# pyright: reportArgumentType=false, reportOperatorIssue=false, reportOptionalSubscript=false
 # Blender reads its properties from annotations that are calls; its stubs know an object's data by its base class only.
 
 from __future__ import annotations
@@ -165,9 +165,7 @@ def _share(name: str) -> Any:
         "set": lambda settings, value: _write(settings, with_share(values_of(settings.id_data), name, value)),
     }
     shown = {"name": name.capitalize(), "description": "Share of this ancestry; the three add up to 1"}
-    return bpy.props.FloatProperty(
-        min=0.0, max=1.0, default=1 / 3, subtype="FACTOR", options=set(), **shown, **ends
-    )
+    return bpy.props.FloatProperty(min=0.0, max=1.0, default=1 / 3, subtype="FACTOR", options=set(), **shown, **ends)
 
 
 def _gaze(settings: MannequinShape) -> Sequence[float]:

@@ -30,7 +30,7 @@ class Reading:
 def read_subject(text: str, path: Path = WORDS_FILE) -> Reading:
     """Read a subject such as "young asian woman" or "a 60-year-old stocky man".
 
-    Of two words for one slider the later counts, but ancestries are mixed.
+    Of two words for one slider the later counts, but ancestries are mixed, and an age in years beats words for it.
 
     Args:
         text: The person in words.
@@ -38,16 +38,17 @@ def read_subject(text: str, path: Path = WORDS_FILE) -> Reading:
     """
     lists = tomllib.loads(path.read_text(encoding="utf-8"))
     sliders: dict[str, float] = {}
+    exact: dict[str, float] = {}
     unknown: list[str] = []
     for word in re.findall(r"[\w'-]+", text.lower()):
         age = _AGE.fullmatch(word)
         if age:
-            sliders["age"] = _age_slider(int(age[1]), lists["years"])
+            exact["age"] = _age_slider(int(age[1]), lists["years"])
         elif word in lists["words"]:
             sliders |= lists["words"][word]
         elif word not in lists["passed_over"]:
             unknown.append(word)
-    return Reading(sliders, tuple(unknown))
+    return Reading(sliders | exact, tuple(unknown))
 
 
 def _age_slider(years: int, table: Sequence[tuple[float, float]]) -> float:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,8 +44,11 @@ _TUBES = (
 )
 _EYE_RADIUS, _BLEND = 0.012, 0.06
 
+# Vertices, faces, UVs.
+Piece = tuple[np.ndarray, np.ndarray, np.ndarray]
 
-def sample_arrays(rings: int = 24, segments: int = 16) -> dict[str, NDArray[np.generic]]:
+
+def sample_arrays(rings: int = 24, segments: int = 16) -> dict[str, np.ndarray]:
     """The arrays of a body; `rings` and `segments` say how fine its tubes are."""
     pieces = [_tube(np.array(start), np.array(end), radius, rings, segments) for _, start, end, radius in _TUBES]
     eyes = [_BONES[number][3] for number in (3, 4)]
@@ -75,9 +81,10 @@ def sample_arrays(rings: int = 24, segments: int = 16) -> dict[str, NDArray[np.g
     }
 
 
-def write_sample(path: Path, **changes: NDArray[np.generic]) -> Path:
-    """Write the sample, with some arrays in the place of its own."""
-    np.savez_compressed(path, **(sample_arrays() | changes))
+def write_sample(path: Path, changes: Mapping[str, np.ndarray] = MappingProxyType({}), without: str = "") -> Path:
+    """Write the sample, with some arrays in the place of its own, and without one."""
+    arrays: dict[str, Any] = {name: array for name, array in {**sample_arrays(), **changes}.items() if name != without}
+    np.savez_compressed(path, **arrays)
     return path
 
 
@@ -90,7 +97,7 @@ def _grid(rows: int, columns: int) -> tuple[NDArray[np.int64], NDArray[np.float6
     return faces, uvs.reshape(-1, 4, 2)
 
 
-def _tube(start: np.ndarray, end: np.ndarray, radius: float, rings: int, segments: int):  # noqa: ANN202
+def _tube(start: np.ndarray, end: np.ndarray, radius: float, rings: int, segments: int):
     along = (end - start) / np.linalg.norm(end - start)
     side = np.array([0.0, 1.0, 0.0])
     up = np.cross(along, side)
@@ -100,7 +107,7 @@ def _tube(start: np.ndarray, end: np.ndarray, radius: float, rings: int, segment
     return (points.reshape(-1, 3), *_grid(rings, segments))
 
 
-def _sphere(center: np.ndarray):  # noqa: ANN202
+def _sphere(center: np.ndarray):
     """Poles along y; the front one in the middle of the UVs."""
     polar, around = np.meshgrid(np.linspace(0.02, np.pi - 0.02, 9), np.arange(12) / 12 * 2 * np.pi, indexing="ij")
     rays = np.stack([np.sin(polar) * np.cos(around), -np.cos(polar), np.sin(polar) * np.sin(around)], axis=-1)
@@ -130,7 +137,7 @@ def _weights(vertices: np.ndarray, piece: np.ndarray) -> tuple[NDArray[np.uint8]
     return bones, weights
 
 
-def _keys(vertices: np.ndarray) -> dict[str, NDArray[np.generic]]:
+def _keys(vertices: np.ndarray) -> dict[str, np.ndarray]:
     fat, tall = vertices * (0.2, 0.2, 0), vertices * (0, 0, 0.1)
     turned = np.roll(fat, 1, axis=1) * 0.2
     body = {f"{name}{end}": (0.1 * fat if end == "+" else -0.1 * fat) for name in SLIDERS for end in "-+"}
@@ -157,11 +164,10 @@ def _nearest(vertices: np.ndarray, joints: np.ndarray) -> NDArray[np.uint16]:
     return np.argsort(distances, axis=1, kind="stable")[:, :8].astype(np.uint16)
 
 
-def _poses() -> dict[str, NDArray[np.generic]]:
+def _poses() -> dict[str, np.ndarray]:
     rotations = np.zeros((3, len(_BONES), 4), np.float32)
     rotations[..., 0] = 1
     for pose, degrees in ((1, 45), (2, 75)):
         half = np.radians(degrees) / 2
-        for bone, sign in ((5, -1), (7, 1)):
-            rotations[pose, bone] = (np.cos(half), 0, 0, sign * np.sin(half))
+        rotations[pose, [5, 7]] = (np.cos(half), -np.sin(half), 0, 0)
     return {"pose_names": np.array(["t", "a", "relaxed"]), "pose_rotations": rotations}
