@@ -33,11 +33,12 @@ def add(scene: bpy.types.Scene) -> bpy.types.Object:
     mesh.polygons.foreach_set("material_index", asset.face_materials.astype(np.int32))
     body = bpy.data.objects.new("Mannequin", mesh)
     mesh[material.MANNEQUIN] = len(asset.vertices)
+    scene.collection.objects.link(body)
+    if not len(asset.bone_names):
+        return body
     mannequin_materials.wear(body, _iris_radius(asset))
     _add_keys(body, asset)
-    rig = mannequin_rig.build(body, asset)
-    for item in (rig, body):
-        scene.collection.objects.link(item)
+    scene.collection.objects.link(mannequin_rig.build(body, asset))
     return body
 
 

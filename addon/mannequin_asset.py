@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .link.errors import ErrorCode, UVMapError
+from .mannequin_format1 import completed
 
 FORMAT = 2
 BODY_KEY, EXPRESSION_KEY = 0, 1
@@ -27,6 +28,7 @@ POSES = ("t", "a", "relaxed")
 _LARGEST = 100_000_000
 _SHORTEST_BONE = 1e-4
 _UNIT = 1e-3
+_FIRST_FORMAT = {"vertices", "faces", "uvs"}
 
 # Kind and bytes of an item ("U": text of any length), and the shape. A letter is a count that is the same everywhere:
 # Vertices, Faces, Keys (and L = K + 1), N offsets, Bones, Poses.
@@ -137,8 +139,10 @@ def read(path: Path) -> Asset:
         _check_layout(arrays)
         asset = Asset(**{name: array for name, array in arrays.items() if name != "format"})
         _check_mesh(asset)
-        _check_keys(asset)
-        _check_bones(asset)
+        if len(asset.bone_names):
+            _check_keys(asset)
+            _check_weights(asset)
+            _check_bones(asset)
     except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError) as error:
         raise UVMapError(
             ErrorCode.BODY_UNREADABLE, f"The mannequin can't be read: {error}.", "Install the extension again."
@@ -151,6 +155,8 @@ def _load(path: Path) -> dict[str, NDArray[Any]]:
         if sum(member.file_size for member in archive.infolist()) > _LARGEST:
             raise ValueError("it is too large")
     with np.load(path, allow_pickle=False) as arrays:
+        if set(arrays) == _FIRST_FORMAT:
+            return completed(arrays)
         missing = [name for name in _LAYOUT if name not in arrays]
         if missing:
             raise ValueError(f"it lacks {', '.join(missing)}")
@@ -169,13 +175,16 @@ def _check_layout(arrays: Mapping[str, NDArray[Any]]) -> None:
         _require(array.dtype.kind != "f" or bool(np.isfinite(array).all()), f"{name} holds numbers that are none")
     _require(int(arrays["format"]) == FORMAT, "it is of another format")
     _require(counts["L"] == counts["K"] + 1, "shape_starts has the wrong length")
-    _require(min(counts["V"], counts["F"], counts["B"]) > 0, "it is empty")
+    _require(min(counts["V"], counts["F"]) > 0, "it is empty")
 
 
 def _check_mesh(asset: Asset) -> None:
     count = len(asset.vertices)
     _require(asset.faces.min() >= 0 and asset.faces.max() < count, "faces names vertices that are not there")
     _require(asset.face_materials.max() <= MOUTH, "face_materials names materials that are not there")
+
+
+def _check_weights(asset: Asset) -> None:
     _require(bool((asset.weight_values.sum(axis=1, dtype=np.int64) == 255).all()), "weights don't add up")
     _require(asset.weight_bones.max() < len(asset.bone_names), "weight_bones names bones that are not there")
 

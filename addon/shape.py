@@ -26,7 +26,7 @@ from .material import MANNEQUIN
 PRESETS_FILE = Path(__file__).parent / "assets" / "shape_presets.toml"
 SLIDERS = {
     "gender": "From male to female",
-    "age": "From a child to old age; 0 is a young adult",
+    "age": "From a child of ten to old age; 0 is a young adult",
     "muscle": "From weak to muscular",
     "weight": "From thin to heavy",
     "height": "From short to tall",
