@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 
 from .mannequin_asset import LEFT_EYE, RIGHT_EYE, Asset
 
-# Custom properties of bones: the SMPL joint at its head; what its head and tail follow; that it holds an eye.
+# Custom properties of bones: the SMPL joint at its head; the vertices that its head and tail follow; head, tail and
+# z axis in the neutral shape; that it holds an eye.
 SMPL_JOINT = "smpl"
 _FOLLOWS = "uvmap_id_follows"
 _NEUTRAL = "uvmap_id_neutral"
@@ -71,9 +72,11 @@ def follow(rig: bpy.types.Object, offsets: NDArray[np.float32]) -> None:
     with _edit_bones(rig.data) as bones:
         for bone in bones:
             if _FOLLOWS in bone:
-                ends = np.array(bone[_NEUTRAL]).reshape(2, 3)
-                ends += offsets[np.array(bone[_FOLLOWS]).reshape(2, 8)].mean(axis=1)
-                bone.head, bone.tail = ends.tolist()
+                neutral = np.array(bone[_NEUTRAL]).reshape(3, 3)
+                bone.head, bone.tail = neutral[:2] + offsets[np.array(bone[_FOLLOWS]).reshape(2, 8)].mean(axis=1)
+                # The same roll would do elsewhere, but along -y, where eyes look, the least turn of the bone flips
+                # the axes that Blender makes of it.
+                bone.align_roll(neutral[2])
 
 
 def pose(rig: bpy.types.Object, rotations: Mapping[str, Quaternion]) -> None:
@@ -107,7 +110,9 @@ def gaze(rig: bpy.types.Object) -> tuple[float, float]:
         return 0.0, 0.0
     axes = bone.bone.matrix_local.to_3x3()
     ahead = axes @ bone.matrix_basis.to_3x3().normalized() @ axes.inverted() @ Vector((0, -1, 0))
-    return math.atan2(ahead.x, -ahead.y), math.asin(max(-1.0, min(1.0, ahead.z)))
+    left, up = math.atan2(ahead.x, -ahead.y), math.asin(max(-1.0, min(1.0, ahead.z)))
+    # No "-0" in the panel.
+    return round(left, 5) + 0.0, round(up, 5) + 0.0
 
 
 def _eyes(rig: bpy.types.Object) -> Iterator[bpy.types.PoseBone]:
@@ -118,7 +123,7 @@ def _set_up_bone(bone: bpy.types.EditBone, asset: Asset, number: int) -> None:
     bone.head, bone.tail = asset.bone_heads[number].tolist(), asset.bone_tails[number].tolist()
     bone.roll = float(asset.bone_rolls[number])
     bone[_FOLLOWS] = asset.joint_vertices[number].ravel().tolist()
-    bone[_NEUTRAL] = [*asset.bone_heads[number].tolist(), *asset.bone_tails[number].tolist()]
+    bone[_NEUTRAL] = [*bone.head, *bone.tail, *bone.z_axis]
     if asset.bone_smpl[number]:
         bone[SMPL_JOINT] = str(asset.bone_smpl[number])
     if number in (asset.eye_bone(LEFT_EYE), asset.eye_bone(RIGHT_EYE)):

@@ -192,6 +192,7 @@ class MannequinShape(bpy.types.PropertyGroup):
             min=-_GAZE_LIMIT,
             max=_GAZE_LIMIT,
             unit="ROTATION",
+            step=200,
             options=set(),
             get=_gaze,
             set=_look,

@@ -235,6 +235,14 @@ def test_the_gaze_turns_both_eyes(
     assert np.abs(points - asset.vertices)[skin].max() < 0.002
 
 
+def test_the_gaze_stays_while_the_shape_changes(body: bpy.types.Object) -> None:
+    body.uvmap_id_shape.gaze = (0.3, -0.2)
+    for name in SLIDERS:
+        for value in (1.0, -1.0, 0.0):
+            setattr(body.uvmap_id_shape, name, value)
+            assert tuple(body.uvmap_id_shape.gaze) == pytest.approx((0.3, -0.2), abs=0.03)
+
+
 def test_duplicates_have_sliders_of_their_own(body: bpy.types.Object) -> None:
     body.uvmap_id_shape.weight = 0.5
     for item in (body, body.parent):
