@@ -15,8 +15,8 @@ from .mannequin_asset import EYE, LEFT_EYE, Asset, read
 
 ASSET = Path(__file__).parent / "assets" / "mannequin.npz"
 
-# Of a grown person's eye: half the angle that the iris fills, seen from the eye's centre.
-_IRIS_ANGLE = np.radians(29)
+# Of a grown person, metres.
+_IRIS_RADIUS = 0.006
 
 
 def add(scene: bpy.types.Scene) -> bpy.types.Object:
@@ -77,7 +77,8 @@ def _iris_radius(asset: Asset) -> float:
     """How far from the middle of the eyes' UVs the iris ends, measured on the left eye, which looks along -y."""
     chosen = (asset.face_materials == EYE)[:, None] & (asset.vertex_parts[asset.faces] == LEFT_EYE)
     rays = asset.vertices[asset.faces[chosen]] - asset.eye_centres[0]
-    angles = np.arccos(np.clip(-rays[:, 1] / np.linalg.norm(rays, axis=1), -1, 1))
-    radii = np.linalg.norm(asset.uvs[chosen] - 0.5, axis=1)
-    order = np.argsort(angles)
-    return float(np.interp(_IRIS_ANGLE, angles[order], radii[order]))
+    in_front = rays[:, 1] < 0
+    distances = np.linalg.norm(rays[in_front][:, [0, 2]], axis=1)
+    radii = np.linalg.norm(asset.uvs[chosen][in_front] - 0.5, axis=1)
+    order = np.argsort(distances)
+    return float(np.interp(_IRIS_RADIUS, distances[order], radii[order]))

@@ -51,8 +51,6 @@ def build(body: bpy.types.Object, asset: Asset) -> bpy.types.Object:
     body.parent = rig
     modifier = body.modifiers.new("Armature", "ARMATURE")
     modifier.object = rig
-    # Bent by a right angle, an elbow or knee keeps its section; blending matrices instead would leave 0.7 of it.
-    modifier.use_deform_preserve_volume = True
     return rig
 
 

@@ -1,6 +1,6 @@
 """The mannequin in Blender: how long it takes, and the picture of its presets.
 
-    python benchmarks/mannequin.py --zip dist/uvmap_id-0.1.0-linux_x64.zip [--picture docs/images/mannequin.png]
+    python benchmarks/mannequin.py --zip dist/uvmap_id-0.1.0-linux_x64.zip [--picture docs/images/mannequin.jpg]
 
 Run it with a Python that has the bpy wheel. The built extension is installed in a profile of its own. With
 `--textures DIR` the picture's bodies wear a finished texture set.
@@ -28,14 +28,14 @@ import bpy
 
 PACKAGE = "bl_ext.user_default.uvmap_id"
 ROUNDS = 7
-SPACING = 1.15
+SPACING = 0.85
 
 
 def main() -> None:
     """Measure, print a table, and render the picture if asked."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--zip", type=Path, required=True, help="the built extension")
-    parser.add_argument("--picture", type=Path, metavar="FILE")
+    parser.add_argument("--picture", type=Path, metavar="FILE", help="a JPEG file")
     parser.add_argument("--textures", type=Path, metavar="DIR")
     options = parser.parse_args()
     bpy.ops.wm.read_homefile(use_empty=True, use_factory_startup=True)
@@ -90,7 +90,11 @@ def draw(path: Path, textures: Path | None) -> None:
         if textures is not None:
             material.assign(body, results.maps_in(textures))
         bodies.append(body)
-    stage.render(joined(bodies), path, stage.Shot(stage.View.FRONT, 1400, 560, 48))
+    with tempfile.TemporaryDirectory() as folder:
+        shot = stage.Shot(stage.View.FRONT, 1400, 560, 48)
+        picture = bpy.data.images.load(str(stage.render(joined(bodies), Path(folder, "picture.png"), shot)))
+        picture.file_format = "JPEG"
+        picture.save(filepath=str(path.absolute()), quality=88)
 
 
 def joined(bodies: list[bpy.types.Object]) -> bpy.types.Object:
