@@ -1,22 +1,18 @@
-"""Bodies: the mannequin that comes with the extension, bodies from files, and whether a body can wear a texture."""
+"""Bodies from files, and whether a body can wear a texture."""
 
 from __future__ import annotations
 
-import zipfile
 from pathlib import Path
 
 import bpy
-import numpy as np
 
 from . import imports, preferences
 from .link.errors import ErrorCode, UVMapError
-from .meshes import corner_uvs, mesh_from_arrays, points_of
+from .meshes import corner_uvs, points_of
 from .smpl import build
 from .smpl.layouts import Layout, layout_of
 from .smpl.read import READERS, read_model
 from .smpl.uvs import uvs_for
-
-MANNEQUIN = Path(__file__).parent / "assets" / "mannequin.npz"
 
 
 def by_uid(uid: int) -> bpy.types.Object | None:
@@ -83,24 +79,6 @@ def check_layout(body: bpy.types.Object, *, anyway: bool = False) -> None:
     if found is Layout.UNKNOWN:
         hint += " If its UVs are SMPL's all the same, switch on Assign Anyway."
     raise UVMapError(ErrorCode.BODY_LAYOUT_DIFFERS, f'The body "{body.name}" {reason}.', hint)
-
-
-def add_mannequin(scene: bpy.types.Scene) -> bpy.types.Object:
-    """Add the mannequin to a scene.
-
-    Raises:
-        UVMapError: `body_unreadable`: the extension's file is damaged.
-    """
-    try:
-        with MANNEQUIN.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-            vertices, faces, uvs = arrays["vertices"], arrays["faces"], arrays["uvs"]
-    except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise UVMapError(
-            ErrorCode.BODY_UNREADABLE, f"The mannequin can't be read: {error}.", "Install the extension again."
-        ) from error
-    body = bpy.data.objects.new("Mannequin", mesh_from_arrays("Mannequin", vertices, faces, uvs))
-    scene.collection.objects.link(body)
-    return body
 
 
 def load(

@@ -9,7 +9,7 @@ from typing import Any
 
 import bpy
 
-from . import body, cli_bodies, runtime, stage
+from . import body, cli_bodies, mannequin, runtime, stage
 from .errors import attempt
 from .link.errors import Failure
 from .link.photo import read_photos, with_photos
@@ -131,7 +131,7 @@ def _render(options: argparse.Namespace) -> Path:
     request.validate()
     stage.check_output(options.out)
     scene = bpy.context.scene
-    wearer = body.add_mannequin(scene) if options.body is None else body.load(options.body, options.uv_template)
+    wearer = mannequin.add(scene) if options.body is None else body.load(options.body, options.uv_template)
     body.check_layout(wearer, anyway=options.assign_anyway)
     session = runtime.session()
     job = session.submit(request, photos, scene.session_uid, wearer.session_uid)

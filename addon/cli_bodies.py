@@ -9,7 +9,7 @@ from typing import Any
 import bpy
 from mathutils import Vector
 
-from . import body, export, material, motion, results, transfer
+from . import body, export, mannequin, material, motion, results, transfer
 
 
 def add_commands(commands: Any) -> None:
@@ -41,7 +41,7 @@ def _add_body_options(parser: argparse.ArgumentParser) -> None:
 
 def _transfer(options: argparse.Namespace) -> Path:
     source = _dressed(options)
-    target = body.import_obj(options.target)
+    target = body.load(options.target)
     if options.align:
         source.location += _foot(target) - _foot(source)
         bpy.context.view_layer.update()
@@ -60,7 +60,7 @@ def _dressed(options: argparse.Namespace) -> bpy.types.Object:
     """The body, wearing the texture set."""
     maps = results.maps_in(options.textures.absolute())
     scene = bpy.context.scene
-    wearer = body.add_mannequin(scene) if options.body is None else body.import_obj(options.body)
+    wearer = mannequin.add(scene) if options.body is None else body.load(options.body)
     material.assign(wearer, maps)
     return wearer
 

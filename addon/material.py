@@ -16,7 +16,8 @@ from .body import mesh_of
 from .results import TextureMaps
 from .texture_files import write_picture
 
-MARK = "uvmap_id"
+# Custom properties: of the material that a texture set is shown on, and of the mannequin's mesh.
+MARK, MANNEQUIN = "uvmap_id", "uvmap_id_mannequin"
 _OUTPUT, _SHADER, _NORMAL_MAP = "UVMap-ID Output", "UVMap-ID Principled BSDF", "UVMap-ID Normal Map"
 _BASE_COLOR, _NORMAL, _ROUGHNESS = "UVMap-ID Base Color", "UVMap-ID Normal", "UVMap-ID Roughness"
 _NODES = (_OUTPUT, _SHADER, _NORMAL_MAP, _BASE_COLOR, _NORMAL, _ROUGHNESS)
@@ -104,6 +105,10 @@ def _dress(body: bpy.types.Object) -> bpy.types.Material:
     material = bpy.data.materials.new(f"UVMap-ID {body.name}")
     material[MARK] = True
     mesh = mesh_of(body)
+    if MANNEQUIN in mesh and mesh.materials:
+        # Its eyes and its mouth keep theirs.
+        mesh.materials[0] = material
+        return material
     mesh.materials.clear()
     mesh.materials.append(material)
     mesh.polygons.foreach_set("material_index", [0] * len(mesh.polygons))

@@ -53,20 +53,6 @@ def test_mesh_keeps_the_arrays(module: Callable[[str], ModuleType]) -> None:
     assert not mesh.validate()
 
 
-def test_a_damaged_mannequin_is_an_answer(
-    module: Callable[[str], ModuleType], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    damaged = tmp_path / "mannequin.npz"
-    whole = module("body").MANNEQUIN.read_bytes()
-    before = names_in_file()
-    for content in (b"", b"nonsense", whole[: len(whole) // 2]):
-        damaged.write_bytes(content)
-        monkeypatch.setattr(module("body"), "MANNEQUIN", damaged)
-        with pytest.raises(RuntimeError, match="body_unreadable"):
-            bpy.ops.uvmap_id.add_mannequin()
-    assert names_in_file() == before
-
-
 @pytest.mark.parametrize(
     ("name", "count"),
     [

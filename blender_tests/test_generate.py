@@ -313,6 +313,6 @@ def _tick_until(session: object, reached: Callable[[], bool]) -> None:
 
 
 def _base_color(body: bpy.types.Object) -> bpy.types.Image:
-    (material,) = body.data.materials
+    material = body.data.materials[0]
     shader = next(node for node in material.node_tree.nodes if node.type == "BSDF_PRINCIPLED")
     return shader.inputs["Base Color"].links[0].from_node.image

@@ -15,6 +15,7 @@ from conftest import PACKAGE
 OPERATORS = (
     "add_mannequin", "add_body", "update_joints", "update_correctives",
     "generate", "cancel", "add_face", "remove_face", "render_character",
+    "shape_preset", "match_subject", "pose_mannequin",
 )  # fmt: skip
 
 
@@ -23,7 +24,7 @@ def test_panel_sits_in_its_own_tab() -> None:
     assert (panel.bl_space_type, panel.bl_region_type, panel.bl_category) == ("VIEW_3D", "UI", "UVMap-ID")
 
 
-@pytest.mark.parametrize("name", ["body", "maps", "advanced"])
+@pytest.mark.parametrize("name", ["body", "maps", "advanced", "shape"])
 def test_sub_panels_are_closed_parts_of_it(name: str) -> None:
     panel = getattr(bpy.types, f"UVMAP_ID_PT_{name}")
     assert panel.bl_parent_id == "UVMAP_ID_PT_character"
@@ -110,6 +111,7 @@ def test_disabling_leaves_nothing_behind(module: Callable[[str], ModuleType]) ->
         extension.unregister()
         assert not any("uvmap_id" in name.lower() for name in _registered())
         assert not hasattr(bpy.types.Scene, "uvmap_id")
+        assert not hasattr(bpy.types.Object, "uvmap_id_shape")
         assert module("runtime")._session is None
         extension.register()
     assert _registered() == before

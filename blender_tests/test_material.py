@@ -111,12 +111,14 @@ def test_new_content_under_an_old_path_is_seen(assign: Assign, tmp_path: Path) -
     assert _base_color(assign(folder)).pixels[:3] == pytest.approx((0, 1, 0), abs=0.01)
 
 
-def test_body_wears_only_this_material(assign: Assign, scene: bpy.types.Scene, textures: Path) -> None:
-    mesh = scene.uvmap_id.body.data
+def test_body_wears_only_this_material(module: Callable[[str], ModuleType], textures: Path) -> None:
+    bpy.ops.mesh.primitive_cube_add()
+    body = bpy.context.object
+    mesh = body.data
     for name in ("skin", "cloth"):
         mesh.materials.append(bpy.data.materials.new(name))
     mesh.polygons.foreach_set("material_index", [1] * len(mesh.polygons))
-    material = assign(textures)
+    material = module("material").assign(body, module("results").maps_in(textures))
     assert list(mesh.materials) == [material]
     assert {polygon.material_index for polygon in mesh.polygons} == {0}
 

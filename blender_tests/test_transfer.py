@@ -36,8 +36,8 @@ def transfer(module: Module) -> Callable[..., Any]:
 @pytest.fixture
 def bodies(module: Module, smpl: Path, scene: bpy.types.Scene) -> tuple[bpy.types.Object, bpy.types.Object]:
     """SMPL's male body, and SMPL-X's in the same place."""
-    source = module("body").import_obj(smpl / "SMPL_male_default_resolution.obj")
-    target = module("body").import_obj(smpl / "SMPLX-male.obj")
+    source = module("body").load(smpl / "SMPL_male_default_resolution.obj")
+    target = module("body").load(smpl / "SMPLX-male.obj")
     source.location.z += SMPL_SOLES
     bpy.context.view_layer.update()
     return source, target

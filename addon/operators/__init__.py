@@ -2,9 +2,17 @@
 
 import bpy
 
-from . import body, export, generate, motion, render, transfer
+from . import body, export, generate, mannequin, motion, render, transfer
 
-_CLASSES = (*body.CLASSES, *export.CLASSES, *generate.CLASSES, *motion.CLASSES, *render.CLASSES, *transfer.CLASSES)
+_CLASSES = (
+    *body.CLASSES,
+    *export.CLASSES,
+    *generate.CLASSES,
+    *mannequin.CLASSES,
+    *motion.CLASSES,
+    *render.CLASSES,
+    *transfer.CLASSES,
+)
 
 
 def register() -> None:

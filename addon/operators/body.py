@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import bpy
 
-from .. import body
+from .. import body, mannequin
 from ..properties import settings_of
 from ..smpl import follow
 from .base import ReportingOperator, path_of
@@ -25,7 +25,7 @@ class UVMAP_ID_OT_add_mannequin(ReportingOperator):  # noqa: N801 - Blender's ru
 
     def act(self, context: bpy.types.Context) -> str:
         """Add it."""
-        added = body.add_mannequin(context.scene)
+        added = mannequin.add(context.scene)
         _choose(context, added)
         return f'Added the body "{added.name}".'
 

@@ -2,9 +2,9 @@
 
 import bpy
 
-from . import body, character, export, pose
+from . import body, character, export, mannequin, pose
 
-_CLASSES = (*character.CLASSES, *body.CLASSES, *pose.CLASSES, *export.CLASSES)
+_CLASSES = (*character.CLASSES, *body.CLASSES, *mannequin.CLASSES, *pose.CLASSES, *export.CLASSES)
 
 
 def register() -> None:

@@ -64,9 +64,9 @@ class UVMAP_ID_PT_character(bpy.types.Panel):  # noqa: N801 - Blender's rule for
         row.operator("uvmap_id.generate", icon="SHADING_TEXTURE")
         if job is not None:
             box = layout.box().column(align=True)
-            _draw_sentence(context, box, _sentence(job), _icon(job.state))
+            draw_sentence(context, box, _sentence(job), _icon(job.state))
             for warning in job.warnings:
-                _draw_sentence(context, box, warning, "INFO")
+                draw_sentence(context, box, warning, "INFO")
 
 
 class SubPanel(bpy.types.Panel):
@@ -120,7 +120,8 @@ class UVMAP_ID_PT_advanced(SubPanel):  # noqa: N801 - Blender's rule for names o
             column.prop(settings.diffusion, name)
 
 
-def _draw_sentence(context: bpy.types.Context, column: bpy.types.UILayout, sentence: str, icon: IconItems) -> None:
+def draw_sentence(context: bpy.types.Context, column: bpy.types.UILayout, sentence: str, icon: IconItems) -> None:
+    """A sentence on as many lines as the panel's width asks for."""
     for number, line in enumerate(_lines(context, sentence)):
         column.label(text=line, icon=icon if number == 0 else "BLANK1")
 

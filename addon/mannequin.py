@@ -1,0 +1,84 @@
+"""The mannequin: the free body that comes with the extension, made of the arrays in its file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import bpy
+import numpy as np
+from mathutils import Quaternion
+
+from . import mannequin_materials, mannequin_rig, material
+from .link.errors import ErrorCode, UVMapError
+from .mannequin_asset import EYE, LEFT_EYE, Asset, read
+from .meshes import mesh_from_arrays
+
+ASSET = Path(__file__).parent / "assets" / "mannequin.npz"
+
+# Of a grown person, metres.
+_IRIS_RADIUS = 0.006
+
+
+def add(scene: bpy.types.Scene) -> bpy.types.Object:
+    """Add a mannequin with materials, shape keys and armature to a scene.
+
+    Returns:
+        The mesh object; its parent is the armature.
+
+    Raises:
+        UVMapError: `body_unreadable`: the extension's file is damaged; nothing was added then.
+    """
+    asset = read(ASSET)
+    mesh = mesh_from_arrays("Mannequin", asset.vertices, asset.faces, asset.uvs)
+    mesh.polygons.foreach_set("material_index", asset.face_materials.astype(np.int32))
+    body = bpy.data.objects.new("Mannequin", mesh)
+    mesh[material.MANNEQUIN] = len(asset.vertices)
+    scene.collection.objects.link(body)
+    if not len(asset.bone_names):
+        return body
+    mannequin_materials.wear(body, _iris_radius(asset))
+    _add_keys(body, asset)
+    scene.collection.objects.link(mannequin_rig.build(body, asset))
+    return body
+
+
+def strike(body: bpy.types.Object, name: str) -> None:
+    """Put a mannequin into one of the file's `POSES`.
+
+    Raises:
+        UVMapError: `body_missing`: it has no armature of its own. `body_unreadable`: the extension's file is damaged.
+    """
+    rig = mannequin_rig.rig_of(body)
+    if rig is None:
+        raise UVMapError(
+            ErrorCode.BODY_MISSING, f'The body "{body.name}" has no armature of the mannequin.', "Add a mannequin."
+        )
+    if rig.library is not None:
+        raise UVMapError(
+            ErrorCode.BODY_MISSING,
+            f'The armature of "{body.name}" is linked from another file.',
+            "Make a library override of it, or pose it there.",
+        )
+    asset = read(ASSET)
+    rotations = asset.pose_rotations[asset.pose_names.tolist().index(name)].tolist()
+    turns = zip(asset.bone_names.tolist(), map(Quaternion, rotations), strict=True)
+    mannequin_rig.pose(rig, dict(turns))
+
+
+def _add_keys(body: bpy.types.Object, asset: Asset) -> None:
+    body.shape_key_add(name="Basis", from_mix=False)
+    for number, name in enumerate(asset.shape_names.tolist()):
+        key = body.shape_key_add(name=name, from_mix=False)
+        key.value = 0.0
+        key.points.foreach_set("co", asset.key_points(number).ravel())
+
+
+def _iris_radius(asset: Asset) -> float:
+    """How far from the middle of the eyes' UVs the iris ends, measured on the left eye, which looks along -y."""
+    chosen = (asset.face_materials == EYE)[:, None] & (asset.vertex_parts[asset.faces] == LEFT_EYE)
+    rays = asset.vertices[asset.faces[chosen]] - asset.eye_centres[0]
+    in_front = rays[:, 1] < 0
+    distances = np.linalg.norm(rays[in_front][:, [0, 2]], axis=1)
+    radii = np.linalg.norm(asset.uvs[chosen][in_front] - 0.5, axis=1)
+    order = np.argsort(distances)
+    return float(np.interp(_IRIS_RADIUS, distances[order], radii[order]))
