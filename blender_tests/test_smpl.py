@@ -140,6 +140,18 @@ def test_relaxed_hands(tmp_path: Path) -> None:
     assert body.parent.pose.bones["left_hip"].rotation_quaternion.angle == 0
 
 
+@pytest.mark.parametrize("mode", ["EDIT", "POSE"])
+def test_joints_follow_the_shape_whatever_mode_blender_is_in(tmp_path: Path, mode: str) -> None:
+    arrays = make_model("SMPL", correctives=False)
+    body = add(tmp_path, "SMPL", arrays)
+    body.data.shape_keys.key_blocks["Shape003"].value = 2.0
+    bpy.context.view_layer.objects.active = body.parent
+    bpy.ops.object.mode_set(mode=mode)
+    bpy.ops.uvmap_id.update_joints()
+    x, y, z = (arrays["J_regressor"] @ (arrays["v_template"] + 2 * arrays["shapedirs"][..., 3]))[18]
+    assert np.allclose(body.parent.data.bones["left_elbow"].head_local, (x, -z, y), atol=1e-5)
+
+
 def test_update_is_for_body_models_only() -> None:
     bpy.ops.uvmap_id.add_mannequin()
     for operator in (bpy.ops.uvmap_id.update_joints, bpy.ops.uvmap_id.update_correctives):
