@@ -14,7 +14,7 @@ from . import material
 _IRIS_NAME = "UVMap-ID Iris"
 _IRIS_MARK = "uvmap_id_iris"
 _IRIS_SIDE = 256
-_SKIN_COLOR, _MOUTH_COLOR = (0.55, 0.36, 0.27), (0.30, 0.08, 0.07)
+_SKIN_COLOR, _MOUTH_COLOR = (0.8, 0.8, 0.8), (0.30, 0.08, 0.07)
 # sRGB, from the pupil outwards: radius as a share of the iris, colour.
 _RINGS = (
     (0.00, (8, 7, 7)),

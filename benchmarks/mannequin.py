@@ -1,9 +1,10 @@
 """The mannequin in Blender: how long it takes, and the picture of its presets.
 
-    python benchmarks/mannequin.py --zip dist/uvmap_id-0.1.0-linux_x64.zip [--picture docs/images/mannequin.jpg]
+    python benchmarks/mannequin.py --zip dist/uvmap_id-0.1.0-linux_x64.zip
+        [--picture docs/images/mannequin.jpg --textures DIR]
 
-Run it with a Python that has the bpy wheel. The built extension is installed in a profile of its own. With
-`--textures DIR` the picture's bodies wear a finished texture set.
+Run it with a Python that has the bpy wheel. The built extension is installed in a profile of its own. In the picture
+the bodies wear a finished texture set, the folder that `uvmap-id generate` wrote.
 """
 
 # pyright: reportAttributeAccessIssue=false, reportOptionalMemberAccess=false, reportArgumentType=false
@@ -38,6 +39,8 @@ def main() -> None:
     parser.add_argument("--picture", type=Path, metavar="FILE", help="a JPEG file")
     parser.add_argument("--textures", type=Path, metavar="DIR")
     options = parser.parse_args()
+    if options.picture is not None and options.textures is None:
+        parser.error("--picture needs --textures")
     bpy.ops.wm.read_homefile(use_empty=True, use_factory_startup=True)
     bpy.ops.extensions.package_install_files(
         filepath=str(options.zip.resolve()), repo="user_default", enable_on_install=True
@@ -74,7 +77,7 @@ def slider_times() -> list[float]:
     return [timed(lambda step=step: setattr(body.uvmap_id_shape, "age", step / 20)) for step in range(20)]
 
 
-def draw(path: Path, textures: Path | None) -> None:
+def draw(path: Path, textures: Path) -> None:
     """The presets side by side, in the relaxed pose."""
     material, results, stage = (
         importlib.import_module(f"{PACKAGE}.{name}") for name in ("material", "results", "stage")
@@ -87,14 +90,15 @@ def draw(path: Path, textures: Path | None) -> None:
         body = bpy.context.scene.uvmap_id.body
         body.uvmap_id_shape.gender = 1.0 if number % 2 else -1.0
         body.parent.location.x = number * SPACING
-        if textures is not None:
-            material.assign(body, results.maps_in(textures))
+        material.assign(body, results.maps_in(textures))
         bodies.append(body)
     with tempfile.TemporaryDirectory() as folder:
         shot = stage.Shot(stage.View.FRONT, 1400, 560, 48)
         picture = bpy.data.images.load(str(stage.render(joined(bodies), Path(folder, "picture.png"), shot)))
-        picture.file_format = "JPEG"
-        picture.save(filepath=str(path.absolute()), quality=88)
+        scene = bpy.context.scene
+        scene.view_settings.view_transform = "Standard"
+        scene.render.image_settings.file_format, scene.render.image_settings.quality = "JPEG", 88
+        picture.save_render(str(path.absolute()), scene=scene)
 
 
 def joined(bodies: list[bpy.types.Object]) -> bpy.types.Object:

@@ -96,7 +96,7 @@ def test_extra_maps_come_along_and_skin_scatters(character: bpy.types.Scene) -> 
     bpy.ops.uvmap_id.generate()
     names = {path.name for path in Path(settings.result).iterdir()}
     assert names >= {"orm.png", "subsurface.png", "normal.png", "manifest.json"}
-    (material,) = settings.body.data.materials
+    material = settings.body.data.materials[0]
     shader = next(node for node in material.node_tree.nodes if node.type == "BSDF_PRINCIPLED")
     mask = shader.inputs["Subsurface Weight"].links[0].from_node.image
     assert Path(bpy.path.abspath(mask.filepath)).name == "subsurface.png"
