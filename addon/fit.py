@@ -24,8 +24,8 @@ _ROUNDS = (200, 200, 100, 100, 50, 50, 25, 25, 12, 12, 6, 6)
 _SMPL_VERTICES, _FINEST = 6890, 4.0
 _PULLING_VERTICES = 20_000
 _SAME_SIDE = 0.4
-# How much two boxes may differ, as a share of the longest side.
-_ALIKE = 0.15
+# How far the sides of two boxes may be apart, in limits: crowns and soles are apart farther than surfaces are.
+_ALIKE = 2.0
 _LITTLE = 1e-3
 
 
@@ -39,7 +39,7 @@ def fit(source: bpy.types.Mesh, target: bpy.types.Mesh, limit: float) -> None:
     """
     surface = tree_of(target)
     goals, facing = _vertices(target)
-    _box_to_box(source, goals)
+    _box_to_box(source, goals, limit)
     step = max(1, len(goals) // _PULLING_VERTICES)
     goals, facing = goals[::step], facing[::step]
     edges = np.empty(len(source.edges) * 2, dtype=np.int32)
@@ -64,13 +64,14 @@ def tree_of(mesh: bpy.types.Mesh) -> BVHTree:
     )
 
 
-def _box_to_box(source: bpy.types.Mesh, goals: Floats) -> None:
+def _box_to_box(source: bpy.types.Mesh, goals: Floats, limit: float) -> None:
     """Whole bodies start sole to sole, crown to crown and hand to hand; a mesh that is a part of one does not."""
     points, _ = _vertices(source)
-    low, size = points.min(axis=0), np.ptp(points, axis=0)
-    other_low, other_size = goals.min(axis=0), np.ptp(goals, axis=0)
-    if np.all(np.abs(size - other_size) < _ALIKE * other_size.max()):
-        points = other_low + (points - low) * (other_size / np.maximum(size, _LITTLE))
+    low, high = points.min(axis=0), points.max(axis=0)
+    other_low, other_high = goals.min(axis=0), goals.max(axis=0)
+    if np.all(np.abs([low - other_low, high - other_high]) < _ALIKE * limit):
+        stretch = (other_high - other_low) / np.maximum(high - low, _LITTLE)
+        points = other_low + (points - low) * stretch
         source.vertices.foreach_set("co", points.astype(np.float32).ravel())
         source.update()
 
