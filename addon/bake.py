@@ -14,10 +14,10 @@ from pathlib import Path
 import bpy
 import numpy as np
 from mathutils import Vector
-from mathutils.bvhtree import BVHTree
 from numpy.typing import NDArray
 
 from .bake_materials import emission
+from .fit import tree_of
 from .link.errors import ErrorCode, UVMapError
 
 Pixels = NDArray[np.float32]
@@ -133,10 +133,7 @@ def receive(room: Studio) -> None:
 
 def reach_of(room: Studio) -> tuple[float, float]:
     """How far apart nearly all of the two surfaces is, with some slack, and the target's height, in metres."""
-    tree = BVHTree.FromPolygons(
-        [vertex.co for vertex in room.source.data.vertices],
-        [tuple(polygon.vertices) for polygon in room.source.data.polygons],
-    )
+    tree = tree_of(room.source.data)
     points = np.empty(len(room.target.data.vertices) * 3, dtype=np.float32)
     room.target.data.vertices.foreach_get("co", points)
     points = points.reshape(-1, 3)

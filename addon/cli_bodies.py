@@ -26,6 +26,7 @@ def add_commands(commands: Any) -> None:
     parser.add_argument(
         "--align", action="store_true", help="first put the body where the target is: soles to soles, middle to middle"
     )
+    parser.add_argument("--no-fit", action="store_true", help="give each place what is nearest, eyes or not")
     parser.set_defaults(run=_transfer)
     parser = commands.add_parser("export", help="export a textured body as .glb, .gltf or .fbx")
     _add_body_options(parser)
@@ -45,7 +46,7 @@ def _transfer(options: argparse.Namespace) -> Path:
     if options.align:
         source.location += _foot(target) - _foot(source)
         bpy.context.view_layer.update()
-    chosen = transfer.Options(options.size, options.ray_distance, options.samples)
+    chosen = transfer.Options(options.size, options.ray_distance, options.samples, not options.no_fit)
     return transfer.transfer(source, target, chosen, options.out.absolute()).folder
 
 

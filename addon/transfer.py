@@ -1,9 +1,10 @@
 """Transfer to another layout: a texture set from a body in SMPL's atlas to any mesh that stands in the same place.
 
-Every map is baked with Cycles from the nearest surface: rays start a little outside the target and look inwards. They
-are tried short first, then long, so that an arm is not taken for the hip beside it. What no ray hits takes its colour
-from around it. Normals are baked twice, with the normal map and without; the rotation between the two is what the map
-adds, and only that is kept. The shape of the source does not come along.
+A copy of the source is fitted onto the target. Then every map is baked with Cycles from the nearest surface: rays start
+a little outside the target and look inwards. They are tried short first, then long, so that an arm is not taken for the
+hip beside it. What no ray hits takes its colour from around it. Normals are baked twice, with the normal map and
+without; the rotation between the two is what the map adds, and only that is kept. The shape of the source does not come
+along.
 """
 
 # pyright: reportAttributeAccessIssue=false, reportOptionalMemberAccess=false
@@ -23,6 +24,7 @@ import numpy as np
 from . import bake, bake_materials, material, padding, results
 from .bake import Pixels, Studio
 from .body import mesh_of
+from .fit import fit
 from .link.errors import ErrorCode, UVMapError
 from .link.texture_set import MANIFEST_NAME, files_of, map_file, read_manifest
 from .texture_files import folder_for, sha256_of, to_srgb, write_manifest, write_picture
@@ -46,11 +48,13 @@ class Options:
         size: Side of the new maps in pixels, a power of two.
         reach: How far the two surfaces may be apart, in metres; 0: estimated.
         samples: Rays a texel.
+        fit: First fit the source's surface onto the target's.
     """
 
     size: int = 1024
     reach: float = 0.0
     samples: int = SAMPLES
+    fit: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +124,7 @@ def transfer_steps(
     place = place or results.place_of(_name(hashes, source, target, options))
     with folder_for(place) as part, bake.studio(source, target, options.size, options.samples) as room:
         bake.receive(room)
-        hits = _find(room, options.reach)
+        hits = _find(room, options)
         for number, name in enumerate(maps, start=1):
             yield number / (len(maps) + 1)
             baked = _normals(room, folder, hits) if name == "normal" else _colors(room, folder, name, hits)
@@ -183,7 +187,7 @@ def _check_target(source: bpy.types.Object, target: bpy.types.Object) -> None:
         )
 
 
-def _find(room: Studio, reach: float) -> _Hits:
+def _find(room: Studio, options: Options) -> _Hits:
     """See where the rays hit, before anything else is baked."""
     used = room.bake("EMIT")[..., 0] > 0
     if not used.any():
@@ -191,9 +195,12 @@ def _find(room: Studio, reach: float) -> _Hits:
             ErrorCode.BODY_WITHOUT_UVS, "The target's UVs lie outside of the image.", "Move them between 0 and 1."
         )
     estimated, height = bake.reach_of(room)
-    if not reach and estimated > _FARTHEST_SHARE * height:
+    if not options.reach and estimated > _FARTHEST_SHARE * height:
         raise UVMapError(ErrorCode.BODIES_APART, f"The two bodies are up to {estimated:.2f} m apart.", _HINT_ALIGN)
-    reaches = tuple(share * (reach or estimated) for share in _REACHES)
+    if options.fit:
+        fit(mesh_of(room.source), mesh_of(room.target), options.reach or estimated)
+        estimated, _ = bake.reach_of(room)
+    reaches = tuple(share * (options.reach or estimated) for share in _REACHES)
     room.wear([bake_materials.emission() for _ in room.slots])
     shares, found = [], np.zeros(used.shape, dtype=np.float32)
     for distance in reaches:

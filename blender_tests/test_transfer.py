@@ -97,7 +97,8 @@ def test_smplx_wears_what_smpl_wore(
     source, target = bodies
     painted = module("padding").filled(*_by_place(source, 256))
     _dress(module, source, tmp_path / "set", EXTRA, base_color=painted)
-    done = transfer(source, target, tmp_path / "out")
+    options = module("transfer").Options(size=SIZE, samples=1, fit=False)
+    done = transfer(source, target, tmp_path / "out", options)
     assert done.coverage >= 0.95
     errors = _color_differences(
         source, target, _pixels(tmp_path / "set/base_color.png"), _pixels(done.folder / "base_color.png")
@@ -112,6 +113,32 @@ def test_smplx_wears_what_smpl_wore(
     bumps = np.abs(_pixels(done.folder / "normal.png") - (128 / 255, 128 / 255, 1))
     assert np.percentile(bumps, 99.9) < 0.02
     assert bumps.max() < 0.2
+
+
+def test_fitted_bodies_meet_in_their_features(
+    module: Module, transfer: Callable[..., Any], smpl: Path, tmp_path: Path
+) -> None:
+    """Two bodies in one atlas: what is painted at a place of the one belongs to the same place of the other's."""
+    source, target = (
+        module("body").import_obj(smpl / f"SMPL_{gender}_default_resolution.obj") for gender in ("male", "female")
+    )
+    ways = (np.arange(SIZE) + 0.5) / SIZE
+    atlas = np.stack([*np.meshgrid(ways, ways), np.zeros((SIZE, SIZE))], axis=-1)
+    _dress(module, source, tmp_path / "set", base_color=atlas)
+    errors = {}
+    for fit in (True, False):
+        options = module("transfer").Options(size=SIZE, samples=1, fit=fit)
+        done = transfer(source, target, tmp_path / f"out{fit}", options)
+        found = np.linalg.norm(_pixels(done.folder / "base_color.png") - atlas, axis=-1)
+        errors[fit] = found[_used(target)]
+    assert np.median(errors[True]) < 0.01
+    assert np.median(errors[True]) < np.median(errors[False]) / 2
+    assert (errors[True] < 0.03).mean() > 0.9
+
+
+def _used(body: bpy.types.Object) -> np.ndarray:
+    """(N, N) where the body's UVs are."""
+    return _by_place(body, SIZE)[1] > 0
 
 
 def _color_differences(
@@ -184,7 +211,7 @@ def test_the_shape_of_the_source_does_not_come_along(
     source.data.update()
     tilt = np.array([0.0, 0.5, np.sqrt(0.75)])
     _dress(module, source, tmp_path / "set", normal=np.tile((tilt + 1) / 2, (8, 8, 1)))
-    chosen = module("transfer").Options(size=SIZE, samples=1, reach=0.2)
+    chosen = module("transfer").Options(size=SIZE, samples=1, reach=0.2, fit=False)
     done = transfer(source, target, tmp_path / "out", chosen)
     found = 2 * _pixels(done.folder / "normal.png") - 1
     assert np.abs(np.median(found.reshape(-1, 3), axis=0) - tilt).max() < 0.02

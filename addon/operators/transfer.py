@@ -47,6 +47,12 @@ class UVMAP_ID_OT_transfer_texture(ReportingOperator):  # noqa: N801 - Blender's
     )
     samples: bpy.props.IntProperty(name="Samples", description="Rays a texel", default=transfer.SAMPLES, min=1, max=256)
 
+    fit: bpy.props.BoolProperty(
+        name="Fit",
+        description="First fit a copy of the body onto the mesh, so that eyes meet eyes. Off: all get what is nearest",
+        default=True,
+    )
+
     def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[OperatorReturnItems]:  # noqa: ARG002
         """With windows: ask first."""
         return context.window_manager.invoke_props_dialog(self)
@@ -97,7 +103,7 @@ class UVMAP_ID_OT_transfer_texture(ReportingOperator):  # noqa: N801 - Blender's
         target = context.scene.objects.get(self.target) if self.target else context.active_object
         mesh_of(source)
         mesh_of(target)
-        options = transfer.Options(int(self.size), self.ray_distance, self.samples)
+        options = transfer.Options(int(self.size), self.ray_distance, self.samples, self.fit)
         return transfer.transfer_steps(source, target, options)  # pyright: ignore[reportArgumentType]
 
     def _end(self, context: bpy.types.Context) -> None:
