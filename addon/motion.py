@@ -25,6 +25,7 @@ from .actions import Track, animate, put_aside
 from .motion_files import Motion, read, resampled
 from .rotations import IDENTITY, Floats, continuous, inverse, multiply, rotate
 from .skeleton import FEET, PARENTS, Skeleton, armature_of, head_of, skeleton_of
+from .smpl import follow
 
 _BETA_KEY = re.compile(r"(?:shape|betas?)[ _.]?(\d+)", re.IGNORECASE)
 
@@ -75,8 +76,9 @@ def load(
     if frame_rate is not None:
         motion = motion.at(frame_rate)
     motion = resampled(motion, scene.render.fps / scene.render.fps_base)
-    if shape:
-        set_betas(body, motion.betas)
+    if shape and set_betas(body, motion.betas) and follow.family_of_body(body) is not None:
+        # The bones of a body model are where its shape has them.
+        follow.update_joints(body)
     skeleton = skeleton_of(armature)
     pose = posed(skeleton, motion, on_ground=on_ground)
     frames = scene.frame_start + np.arange(motion.frames, dtype=np.float64)

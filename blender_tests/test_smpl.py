@@ -296,3 +296,14 @@ def _by_definition(family: str, arrays: Arrays, betas: np.ndarray, pose: np.ndar
     skin[:, :3, 3] -= np.einsum("jab,jb->ja", world[:, :3, :3], joints)
     moved = np.einsum("vj,jab,vb->va", arrays["weights"], skin[:, :3], np.c_[shaped, np.ones(len(shaped))])
     return np.stack([moved[:, 0], -moved[:, 2], moved[:, 1]], axis=1)
+
+
+def test_motion_brings_its_shape_and_the_joints_follow(tmp_path: Path, scene: bpy.types.Scene) -> None:
+    body = add(tmp_path, "SMPL", make_model("SMPL"))
+    before = {bone.name: bone.head_local.copy() for bone in body.parent.data.bones}
+    np.savez(tmp_path / "m.npz", poses=np.zeros((3, 72)), trans=np.zeros((3, 3)), betas=[2.0], mocap_framerate=30)
+    bpy.ops.uvmap_id.import_motion(filepath=str(tmp_path / "m.npz"), shape=True)
+    assert body.data.shape_keys.key_blocks["Shape000"].value == 2.0
+    after = {bone.name: bone.head_local.copy() for bone in body.parent.data.bones}
+    assert max((after[name] - before[name]).length for name in before) > 1e-4
+    assert body.parent.animation_data.action is not None

@@ -120,7 +120,7 @@ def test_fitted_bodies_meet_in_their_features(
 ) -> None:
     """Two bodies in one atlas: what is painted at a place of the one belongs to the same place of the other's."""
     source, target = (
-        module("body").import_obj(smpl / f"SMPL_{gender}_default_resolution.obj") for gender in ("male", "female")
+        module("body").load(smpl / f"SMPL_{gender}_default_resolution.obj") for gender in ("male", "female")
     )
     ways = (np.arange(SIZE) + 0.5) / SIZE
     atlas = np.stack([*np.meshgrid(ways, ways), np.zeros((SIZE, SIZE))], axis=-1)
