@@ -1,0 +1,106 @@
+"""A real Blender with windows, with the built zip installed in a clean profile, and a real backend that it starts.
+
+`nox -s window` runs these. Environment:
+    UVMAP_ID_BLENDER_ROOT: the folder of a Debian with Blender.
+    UVMAP_ID_ADDON_ZIP: the extension.
+    UVMAP_ID_BACKEND: the program `uvmap-id` in the backend's environment.
+    UVMAP_ID_WINDOW_OUT: where the pictures go.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from debian import Debian
+from PIL import Image
+from screen import SIZE, Screen
+from user import User
+
+HERE = Path(__file__).parent
+ROOT = HERE.parents[1]
+_START_S, _STOP_S = 60.0, 10.0
+
+
+@dataclass(frozen=True)
+class Desk:
+    """A person at a Blender that is open.
+
+    Attributes:
+        user: The person.
+        screen: What the person sees.
+        portrait: A photo of a face, as a file that Blender sees too.
+        state: The backend's state folder.
+        pictures: Where photographs are kept.
+    """
+
+    user: User
+    screen: Screen
+    portrait: Path
+    state: Path
+    pictures: Path
+
+    def photograph(self, name: str) -> Image.Image:
+        """Keep what the screen shows once Blender has drawn everything."""
+        # What Blender draws comes after what it does.
+        for _ in range(2):
+            self.user.settle()
+        time.sleep(0.3)
+        return self.screen.save(self.pictures / f"{name}.png")
+
+
+@pytest.fixture(scope="session")
+def debian() -> Debian:
+    if os.getpid() != 1:
+        pytest.exit("These tests mount folders and start programs: run them with nox -s window.", 2)
+    return Debian(Path(os.environ["UVMAP_ID_BLENDER_ROOT"]))
+
+
+@pytest.fixture
+def desk(debian: Debian, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Desk]:
+    folder = tmp_path
+    debian.share(folder)
+    program = Path(os.environ["UVMAP_ID_BACKEND"])
+    environment = {
+        "BLENDER_USER_RESOURCES": str(folder / "profile"),
+        "UVMAP_ID_STATE_DIR": str(folder / "state"),
+        "UVMAP_ID_BACKEND": debian.add_program("uvmap-id", program),
+        "UVMAP_ID_WINDOW_REPORT": str(folder / "report.json"),
+    }
+    portrait = folder / "portrait.png"
+    subprocess.run([sys.executable, str(ROOT / "examples" / "portrait.py"), str(portrait)], check=True)
+    shutil.copy(HERE / "inside.py", folder)
+    shutil.copy(os.environ["UVMAP_ID_ADDON_ZIP"], folder / "extension.zip")
+    pictures = Path(os.environ["UVMAP_ID_WINDOW_OUT"]) / request.node.name.removeprefix("test_")
+    shutil.rmtree(pictures, ignore_errors=True)
+    pictures.mkdir(parents=True)
+    install(debian, folder, environment)
+    with Screen() as screen, (folder / "blender.log").open("wb") as log:
+        geometry = ["--window-geometry", "0", "0", *map(str, SIZE)]
+        command = ["blender", *geometry, "--python", str(folder / "inside.py")]
+        blender = debian.start(command, log, {**environment, "DISPLAY": screen.name})
+        user = User(screen, folder / "report.json", lambda: blender.poll() is None)
+        try:
+            user.wait("Blender is open", lambda seen: seen["count"] > 2, _START_S)
+            yield Desk(user, screen, portrait, folder / "state", pictures)
+        finally:
+            screen.save(pictures / "last.png")
+            blender.terminate()
+            blender.wait(_STOP_S)
+            subprocess.run([str(program), "stop"], env={**os.environ, **environment}, check=False)
+            shutil.copy(folder / "blender.log", pictures)
+
+
+def install(debian: Debian, folder: Path, environment: dict[str, str]) -> None:
+    """Install the extension in the profile, by Blender's own command."""
+    command = ["blender", "--command", "extension", "install-file", "--repo", "user_default", "--enable"]
+    with (folder / "install.log").open("wb") as log:
+        code = debian.start([*command, str(folder / "extension.zip")], log, environment).wait(_START_S)
+    assert code == 0, (folder / "install.log").read_text(encoding="utf-8")

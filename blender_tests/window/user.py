@@ -1,0 +1,170 @@
+"""What a person does in Blender: looks at the screen, moves the mouse, clicks, types, waits."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from screen import Screen
+
+TAB = "UVMap-ID"
+_WAIT_S = 20.0
+_LOOK_S = 0.01
+# Blender's buttons are 20 pixels high.
+_ROW, _TAB_STEP = 9, 24
+# Where in the sidebar a row's buttons are looked for, beside its tabs: right of the labels, and in the left half.
+_COLUMNS = (0.72, 0.27)
+_TABS_WIDTH = 20
+_SCROLL_STEPS = 6
+
+Report = dict[str, Any]
+
+
+class User:
+    """A person in front of a Blender with one window that fills the screen."""
+
+    def __init__(self, screen: Screen, report: Path, alive: Callable[[], bool]) -> None:
+        """Somebody who sees the screen, and knows of Blender what `inside.py` writes to `report`."""
+        self._screen = screen
+        self._report = report
+        self._alive = alive
+        self._seen: dict[str, tuple[int, int]] = {}
+
+    def look(self) -> Report:
+        """What `inside.py` last wrote."""
+        assert self._alive(), "Blender has ended."
+        return json.loads(self._report.read_text(encoding="utf-8")) if self._report.exists() else {"count": 0}
+
+    def wait(self, what: str, reached: Callable[[Report], bool], timeout_s: float = _WAIT_S) -> Report:
+        """Wait until something is to be seen; `what` says it for the error's sentence."""
+        deadline = time.monotonic() + timeout_s
+        while not reached(seen := self.look()):
+            assert time.monotonic() < deadline, f"After {timeout_s:.0f} s: {what} is not so. {seen}"
+            time.sleep(_LOOK_S)
+        return seen
+
+    def settle(self) -> Report:
+        """Wait until Blender has seen what was done."""
+        before = self.look()["count"]
+        return self.wait("Blender answers", lambda seen: seen["count"] >= before + 2)
+
+    def hover_viewport(self) -> None:
+        """Move the mouse into the viewport, where keys are for the viewport."""
+        x, y, width, height = self._region("WINDOW")
+        self._screen.move(x + width // 3, y + height // 2)
+        self.settle()
+
+    def press(self, *keys: str) -> None:
+        """Press keys with the mouse in the viewport."""
+        self.hover_viewport()
+        for key in keys:
+            self._screen.press(key)
+            self.settle()
+
+    def open_tab(self) -> None:
+        """Open the sidebar with N and click through its tabs until the extension's is open."""
+        self.press("n")
+        self.wait("the sidebar is open", lambda seen: seen["view"]["sidebar"] and "UI" in seen["view"]["regions"])
+        x, y, width, height = self._region("UI")
+        for below in range(_TAB_STEP, height, _TAB_STEP):
+            if self.look()["view"]["tab"] == TAB:
+                return
+            self._screen.move(x + width - _TABS_WIDTH // 2, y + below)
+            self.settle()
+            self._screen.click()
+            self.settle()
+        raise AssertionError(f"The sidebar has no tab {TAB}.")
+
+    def click(self, button: str) -> None:
+        """Click a button of the sidebar: a property's name, or an operator's with a bracket."""
+        self.hover(button)
+        self._screen.click()
+        self.settle()
+
+    def fill(self, name: str, text: str) -> None:
+        """Type a text into a field."""
+        self.click(name)
+        self._screen.press("ctrl+a")
+        self._screen.type(text)
+        self._screen.press("Return")
+        self.wait(f"{name} is {text!r}", lambda seen: seen["settings"][name] == text)
+
+    def turn(self, name: str, value: str) -> None:
+        """Turn a menu's value with the wheel, first up to its first entry, then down."""
+        self.hover(name)
+        for step in (*[-1] * 8, *[1] * 8):
+            if self.look()["settings"][name] == value:
+                return
+            self._screen.turn_wheel(step, held="ctrl")
+            self.settle()
+        raise AssertionError(f"{name} does not become {value}.")
+
+    def shade(self, shading: str) -> None:
+        """Click the shading buttons in the viewport's header until the viewport has that shading."""
+        x, y, width, height = self._region("HEADER")
+        for right in range(20, width, 12):
+            self._screen.move(x + width - right, y + height // 2)
+            if self.settle()["view"]["hovered"] == "type":
+                self._screen.click()
+                if self.settle()["view"]["shading"] == shading:
+                    return
+        raise AssertionError(f"No button gives the viewport the shading {shading}.")
+
+    def hover(self, button: str) -> None:
+        """Move the mouse over a button of the sidebar, wherever it is: scroll where need be."""
+        place = self._seen.get(button)
+        if place is not None and self._under(place) == button:
+            return
+        for _ in self._pages():
+            if self._search(button):
+                return
+        raise AssertionError(f"The sidebar shows no {button}; it shows {sorted(self._seen)}.")
+
+    def shows(self, button: str) -> bool:
+        """True where the sidebar shows a button now, without scrolling."""
+        return self._search(button)
+
+    def _pages(self) -> Iterator[None]:
+        """The sidebar as it stands, then from its top down."""
+        yield
+        before = self._scroll(-10 * _SCROLL_STEPS)
+        while True:
+            yield
+            now = self._scroll(_SCROLL_STEPS)
+            if now == before:
+                return
+            before = now
+
+    def _scroll(self, steps: int) -> float:
+        x, y, width, height = self._region("UI")
+        self._screen.move(x + width // 8, y + height // 2)
+        self._screen.turn_wheel(steps)
+        self._seen.clear()
+        return self.settle()["view"]["scrolled"]
+
+    def _search(self, button: str) -> bool:
+        x, y, width, height = self._region("UI")
+        self._seen.clear()
+        for column in _COLUMNS:
+            for below in range(_ROW, height, _ROW):
+                place = (x + int((width - _TABS_WIDTH) * column), y + below)
+                found = self._under(place)
+                if found:
+                    self._seen[found] = place
+                if found == button:
+                    return True
+        return False
+
+    def _under(self, place: tuple[int, int]) -> str:
+        self._screen.move(*place)
+        hovered = self.settle()["view"]["hovered"]
+        return hovered.partition("(")[0] + "()" if "(" in hovered else hovered
+
+    def _region(self, name: str) -> tuple[int, int, int, int]:
+        """A region of the viewport in the screen's pixels, from the top left."""
+        seen = self.look()
+        x, y, width, height = seen["view"]["regions"][name]
+        return x, seen["window"][1] - y - height, width, height
