@@ -15,6 +15,7 @@ from typing import IO
 _ENVIRONMENT = {
     "HOME": "/tmp/home",
     "LANG": "C.UTF-8",
+    "MESA_SHADER_CACHE_DIR": "/var/cache/uvmap-id",
     "LIBGL_ALWAYS_SOFTWARE": "1",
     "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
 }

@@ -11,10 +11,10 @@ from typing import Any
 from screen import Screen
 
 TAB = "UVMap-ID"
-_WAIT_S = 20.0
+_WAIT_S = 60.0
 _LOOK_S = 0.01
 # Blender's buttons are 20 pixels high.
-_ROW, _TAB_STEP = 9, 24
+_ROW, _TAB_STEP, _ICON_STEP = 15, 24, 18
 # Where in the sidebar a row's buttons are looked for, beside its tabs: right of the labels, and in the left half.
 _COLUMNS = (0.72, 0.27)
 _TABS_WIDTH = 20
@@ -50,6 +50,12 @@ class User:
         """Wait until Blender has seen what was done."""
         before = self.look()["count"]
         return self.wait("Blender answers", lambda seen: seen["count"] >= before + 2)
+
+    @property
+    def viewport(self) -> tuple[int, int, int, int]:
+        """Where the screen shows the scene between tools and gizmos: left, top, right, bottom."""
+        x, y, width, height = self._region("WINDOW")
+        return x + width // 4, y + height // 8, x + width * 5 // 8, y + height
 
     def hover_viewport(self) -> None:
         """Move the mouse into the viewport, where keys are for the viewport."""
@@ -103,14 +109,15 @@ class User:
         raise AssertionError(f"{name} does not become {value}.")
 
     def shade(self, shading: str) -> None:
-        """Click the shading buttons in the viewport's header until the viewport has that shading."""
+        """Click the shading buttons in the viewport's header, from the left, until the viewport has that shading."""
         x, y, width, height = self._region("HEADER")
-        for right in range(20, width, 12):
-            self._screen.move(x + width - right, y + height // 2)
-            if self.settle()["view"]["hovered"] == "type":
-                self._screen.click()
-                if self.settle()["view"]["shading"] == shading:
-                    return
+        places = [(x + across, y + height // 2) for across in range(width // 2, width, _ICON_STEP)]
+        for place in [place for place in places if self._under(place) == "type"]:
+            self._screen.move(*place)
+            self.settle()
+            self._screen.click()
+            if self.settle()["view"]["shading"] == shading:
+                return
         raise AssertionError(f"No button gives the viewport the shading {shading}.")
 
     def hover(self, button: str) -> None:
