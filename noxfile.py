@@ -1,4 +1,4 @@
-"""Development in one line each: `nox -s demo`, `nox -s tests`, `nox -s lint`.
+"""Development in one line each: `nox -s demo`, `nox -s tests`, `nox -s window`, `nox -s lint`.
 
 Environments live in `.nox/` and are made from the locked files in `requirements/`; they are made anew when
 those change. Blender and the backend have an environment each, as in real life.
@@ -29,6 +29,10 @@ DEMO_PROMPT = "wearing white shirt, blue jeans"
 BLENDER_LIBRARIES = (
     "libx11-6 libxrender1 libxfixes3 libxi6 libxkbcommon0 libsm6 libice6 libgl1 libegl1 libxxf86vm1 libgomp1"
 )
+# The Blender with windows: a Debian of its own, which is kept beside the checkouts' other caches.
+DEBIAN, DEBIAN_TOOL = "trixie", "tools/blender_chroot.sh"
+# Mounts and processes of its own: the kernel takes them back when the first process ends, however it ends.
+ISOLATED = ("unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc")
 # Resolved under the lock instead of taken from it: torch's CPU and CUDA builds want different packages.
 WITH_TORCH = ("tests", "lint", "bake")
 LOCKS = {
@@ -93,6 +97,40 @@ def blender_tests(session: nox.Session, version: str) -> None:
 
 
 @nox.session(python=False)
+def window(session: nox.Session) -> None:
+    """blender_tests/window/: mouse and keyboard in a real Blender's window; pictures of each step in out/window."""
+    tool = shared() / DEBIAN_TOOL
+    reason = why_no_window(tool)
+    if reason and os.environ.get("UVMAP_ID_REQUIRE_SHARED") == "1" and is_root():
+        session.error(reason)
+    if reason:
+        session.skip(reason)
+    debian = cache() / f"blender-{DEBIAN}"
+    debian.parent.mkdir(parents=True, exist_ok=True)
+    # Two at a time would both make it.
+    session.run("flock", f"{debian}.lock", *ISOLATED, "bash", str(tool), DEBIAN, str(debian), external=True)
+    backend = backend_environment(session, "tests")
+    packager = next((debian / "usr" / "share" / "blender").glob("**/bl_pkg/cli/blender_ext.py"))
+    with tempfile.TemporaryDirectory(prefix="uvmap-id-window-") as folder:
+        session.run(
+            *(program(backend, "python"), "build_addon.py", "--platform", "current", "--out", folder),
+            *("--blender-ext", str(packager)),
+            external=True,
+        )
+        session.run(
+            *(*ISOLATED, program(backend, "python"), "-m", "pytest", "blender_tests/window"),
+            *("-c", "blender_tests/window/pytest.ini", *session.posargs),
+            env={
+                "UVMAP_ID_BLENDER_ROOT": str(debian),
+                "UVMAP_ID_ADDON_ZIP": str(next(Path(folder).glob("*.zip"))),
+                "UVMAP_ID_BACKEND": program(backend, "uvmap-id"),
+                "UVMAP_ID_WINDOW_OUT": str(ROOT / "out" / "window"),
+            },
+            external=True,
+        )
+
+
+@nox.session(python=False)
 def lint(session: nox.Session) -> None:
     """ruff's rules and format, and pyright's types."""
     folder = environment(session, "lint", python_for(session, BACKEND_PYTHONS), "lint")
@@ -146,6 +184,34 @@ def run_blender_tests(session: nox.Session, version: str, backend: Path) -> None
         env={"UVMAP_ID_BACKEND": program(backend, "uvmap-id")},
         external=True,
     )
+
+
+def why_no_window(tool: Path) -> str:
+    """Why Blender's windows can't be tested here; empty where they can."""
+    if sys.platform != "linux":
+        return "The window test needs Linux."
+    if not is_root():
+        return "The window test makes a Debian with Blender in a folder, which only root can do."
+    if not tool.is_file():
+        return f"The window test needs {tool}, which makes a Debian with Blender."
+    if subprocess.run([*ISOLATED, "true"], capture_output=True).returncode:
+        return "The window test needs mounts and processes of its own, which this machine does not allow (unshare)."
+    return ""
+
+
+def is_root() -> bool:
+    """True for root, where there is such a user."""
+    return hasattr(os, "geteuid") and os.geteuid() == 0
+
+
+def shared() -> Path:
+    """The folder of what several checkouts use."""
+    return Path(os.environ.get("UVMAP_ID_SHARED", ROOT.parent / "shared"))
+
+
+def cache() -> Path:
+    """The user's folder for what can be made again."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "uvmap-id"
 
 
 def backend_environment(session: nox.Session, lock: str) -> Path:

@@ -13,6 +13,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -64,8 +65,15 @@ def debian() -> Debian:
 
 
 @pytest.fixture
-def desk(debian: Debian, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Desk]:
-    folder = tmp_path
+def folder() -> Iterator[Path]:
+    """Of both sides, under the same path."""
+    # Blender shows the path; pytest's own is long.
+    with tempfile.TemporaryDirectory(prefix="uvmap-id-", ignore_cleanup_errors=True) as made:
+        yield Path(made)
+
+
+@pytest.fixture
+def desk(debian: Debian, folder: Path, request: pytest.FixtureRequest) -> Iterator[Desk]:
     debian.share(folder)
     program = Path(os.environ["UVMAP_ID_BACKEND"])
     environment = {
@@ -94,8 +102,8 @@ def desk(debian: Debian, tmp_path: Path, request: pytest.FixtureRequest) -> Iter
             screen.save(pictures / "last.png")
             blender.terminate()
             blender.wait(_STOP_S)
-            subprocess.run([str(program), "stop"], env={**os.environ, **environment}, check=False)
             shutil.copy(folder / "blender.log", pictures)
+            subprocess.run([str(program), "stop"], env={**os.environ, **environment}, check=False, capture_output=True)
 
 
 def install(debian: Debian, folder: Path, environment: dict[str, str]) -> None:

@@ -11,11 +11,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import IO
 
+# Compiled shaders are kept: Blender's preview of materials takes a minute without them.
+_SHADERS = "/var/cache/uvmap-id-shaders"
 # Only this reaches the programs inside: nothing of the user's own Blender, Python or desktop.
 _ENVIRONMENT = {
     "HOME": "/tmp/home",
     "LANG": "C.UTF-8",
-    "MESA_SHADER_CACHE_DIR": "/var/cache/uvmap-id",
+    "MESA_SHADER_CACHE_DIR": _SHADERS,
     "LIBGL_ALWAYS_SOFTWARE": "1",
     "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
 }
@@ -39,6 +41,7 @@ class Debian:
             _mount("-t", kind, source, str(root / place))
         _mount("--rbind", "/dev", str(root / "dev"))
         (root / "tmp" / "home").mkdir()
+        (root / _SHADERS.lstrip("/")).mkdir(parents=True, exist_ok=True)
 
     def share(self, folder: Path) -> None:
         """Have a folder of this machine inside, under the same path."""

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from conftest import Desk
 from PIL import Image
+
 from uvmap_id.link.connection import read_connection
 
 PROMPT = "wearing white shirt, blue jeans"
@@ -43,6 +44,7 @@ def test_generate(desk: Desk) -> None:
     desk.photograph("05_textured")
     assert jeans > JEANS
     assert skin > SKIN
+    assert all(image["loaded"] for image in user.look()["images"])
     user.press("ctrl+z")
     user.wait("the texture is off again", lambda seen: seen["images"] == [])
     assert share_of_colour(desk, desk.photograph("06_undone")) < GREY
