@@ -14,47 +14,18 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from debian import Debian
-from PIL import Image
+from desk import Desk
 from screen import SIZE, Screen
 from user import User
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 _START_S, _STOP_S = 60.0, 10.0
-
-
-@dataclass(frozen=True)
-class Desk:
-    """A person at a Blender that is open.
-
-    Attributes:
-        user: The person.
-        screen: What the person sees.
-        portrait: A photo of a face, as a file that Blender sees too.
-        state: The backend's state folder.
-        pictures: Where photographs are kept.
-    """
-
-    user: User
-    screen: Screen
-    portrait: Path
-    state: Path
-    pictures: Path
-
-    def photograph(self, name: str) -> Image.Image:
-        """Keep what the screen shows once Blender has drawn everything."""
-        # What Blender draws comes after what it does.
-        for _ in range(2):
-            self.user.settle()
-        time.sleep(0.3)
-        return self.screen.save(self.pictures / f"{name}.png")
 
 
 @pytest.fixture(scope="session")

@@ -3,8 +3,8 @@
 Blender has no list of its buttons, but it knows the one under the mouse, by its property or its operator.
 """
 
-# pyright: reportAttributeAccessIssue=false
-# The stubs of bpy don't know what the extension adds to it.
+# pyright: reportAttributeAccessIssue=false, reportCallIssue=false
+# The stubs of bpy don't know what the extension adds to it, and that an operator's poll is called without itself.
 
 import json
 import os
@@ -68,7 +68,7 @@ def view_of(window: bpy.types.Window, area: bpy.types.Area) -> dict[str, Any]:
 
 def hovered_button() -> str:
     """The button under the mouse, in the region that the context names: `name` or `bpy.ops.name(...)`."""
-    found = bpy.context.property
+    found: Any = bpy.context.property
     if found is not None:
         return found[1].rpartition(".")[2]
     if bpy.ops.ui.copy_python_command_button.poll():
