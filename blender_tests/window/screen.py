@@ -11,7 +11,7 @@ from PIL import Image, ImageGrab
 
 SIZE = (1280, 860)
 _STOP_S = 5.0
-_KEY_DELAY_MS = "12"
+_KEY_DELAY_MS, _WHEEL_DELAY_MS = "12", "25"
 
 
 class Screen:
@@ -52,7 +52,7 @@ class Screen:
 
     def turn_wheel(self, steps: int, held: str = "") -> None:
         """Turn the wheel, down where `steps` is positive, while a key is held."""
-        turn = ["click", "--repeat", str(abs(steps)), "--delay", "60", "5" if steps > 0 else "4"]
+        turn = ["click", "--repeat", str(abs(steps)), "--delay", _WHEEL_DELAY_MS, "5" if steps > 0 else "4"]
         self._do(*(("keydown", held, *turn, "keyup", held) if held else turn))
 
     def press(self, *keys: str) -> None:

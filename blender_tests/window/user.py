@@ -15,8 +15,8 @@ _WAIT_S = 60.0
 _LOOK_S = 0.01
 # Blender's buttons are 20 pixels high.
 _ROW, _TAB_STEP, _ICON_STEP = 15, 24, 18
-# Where in the sidebar a row's buttons are looked for, beside its tabs: right of the labels, and in the left half.
-_COLUMNS = (0.72, 0.27)
+# Where in the sidebar a row's buttons are looked for, beside its tabs: where fields begin, and in the left half.
+_COLUMNS = (0.52, 0.27)
 _TABS_WIDTH = 20
 _SCROLL_STEPS = 6
 
@@ -125,14 +125,12 @@ class User:
         place = self._seen.get(button)
         if place is not None and self._under(place) == button:
             return
+        shown: set[str] = set()
         for _ in self._pages():
             if self._search(button):
                 return
-        raise AssertionError(f"The sidebar shows no {button}; it shows {sorted(self._seen)}.")
-
-    def shows(self, button: str) -> bool:
-        """True where the sidebar shows a button now, without scrolling."""
-        return self._search(button)
+            shown.update(self._seen)
+        raise AssertionError(f"The sidebar shows no {button}; it shows {sorted(shown)}.")
 
     def _pages(self) -> Iterator[None]:
         """The sidebar as it stands, then from its top down."""
