@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from uvmap_id.link.errors import ErrorCode, LinkError, UVMapError
-from uvmap_id.link.messages import build
+from uvmap_id.link.wire import build
 from uvmap_id.link.photo import photo_hash
 from uvmap_id.link.request import DiffusionSettings, TextureRequest
 from uvmap_id.link.texture_set import MANIFEST_LIMIT

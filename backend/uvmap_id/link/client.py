@@ -33,12 +33,11 @@ from .messages import (
     Status,
     Submit,
     Welcome,
-    decode,
-    encode,
 )
 from .options import set_common_options
 from .photo import check_named
 from .request import TextureRequest
+from .wire import decode, encode
 
 QUIET_S = 1.0
 LOST_S = 10.0

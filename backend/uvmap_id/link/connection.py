@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .errors import ErrorCode, LinkError, UVMapError
-from .messages import build
+from .wire import build
 from .process import is_running
 
 STATE_DIR_VARIABLE = "UVMAP_ID_STATE_DIR"

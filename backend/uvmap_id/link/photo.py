@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from .errors import ErrorCode, LinkError, UVMapError
-from .messages import BLOB_LIMIT, PHOTO_LIMIT
+from .messages import JOB_PHOTOS_LIMIT, PHOTO_LIMIT
 from .request import TextureRequest
 
 _EMBEDDING_MAGIC = b"\x93NUMPY"
@@ -51,10 +51,10 @@ def check_photos(photos: Sequence[bytes]) -> None:
         )
     for photo in photos:
         _check_size(photo)
-    if sum(map(len, photos)) > BLOB_LIMIT:
+    if sum(map(len, photos)) > JOB_PHOTOS_LIMIT:
         raise UVMapError(
             ErrorCode.FACE_FILE_TOO_LARGE,
-            f"The face images' files are over {BLOB_LIMIT // 2**20} MiB together.",
+            f"The face images' files are over {JOB_PHOTOS_LIMIT // 2**20} MiB together.",
             "Save them as JPEGs, scale them down, or choose fewer.",
         )
     if photos[0].startswith(_EMBEDDING_MAGIC):
@@ -94,15 +94,3 @@ def check_named(request: TextureRequest, photos: Sequence[bytes]) -> None:
     check_photos(photos)
     if [photo_hash(photo) for photo in photos] != [request.face_sha256, *request.more_faces]:
         raise LinkError("The photos are not the ones that the request names.")
-
-
-def split_photos(blob: bytes, sizes: Sequence[int]) -> tuple[bytes, ...]:
-    """The files that were sent one after the other; whether they are the right ones, `check_named` finds out.
-
-    Raises:
-        LinkError: The sizes don't fit the blob.
-    """
-    if sum(sizes) != len(blob):
-        raise LinkError("The photos are not as long as declared.")
-    ends = [sum(sizes[: number + 1]) for number in range(len(sizes))]
-    return tuple(blob[end - size : end] for size, end in zip(sizes, ends, strict=True))

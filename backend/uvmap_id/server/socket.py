@@ -7,8 +7,9 @@ import logging
 import zmq
 
 from uvmap_id.link.errors import LinkError
-from uvmap_id.link.messages import Answer, encode
+from uvmap_id.link.messages import Answer
 from uvmap_id.link.options import set_common_options
+from uvmap_id.link.wire import encode
 
 _LAST_WORDS_MS = 200
 

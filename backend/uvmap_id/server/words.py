@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from uvmap_id.link.errors import LinkError
-from uvmap_id.link.messages import Cancelled, Failed, Preview, Progress, build
+from uvmap_id.link.messages import Cancelled, Failed, Preview, Progress
 from uvmap_id.link.request import TextureRequest
+from uvmap_id.link.wire import build
 
 LINE_LIMIT = 256 * 1024
 
