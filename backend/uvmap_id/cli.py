@@ -10,7 +10,7 @@ import json
 import logging
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
@@ -103,6 +103,13 @@ def generate(
     normal_convention: Annotated[
         str | None, _option(f"Of the normal map, one of {', '.join(NORMAL_CONVENTIONS)}.", "opengl")
     ] = None,
+    base: Annotated[
+        Path | None, _option("Folder of a texture set of which only a region is made anew, with --region or --mask.")
+    ] = None,
+    region: Annotated[
+        list[str] | None, _option("A part of the body that is made anew, such as torso; may be given several times.")
+    ] = None,
+    mask: Annotated[Path | None, _option("A picture in the atlas, bright where the texture is made anew.")] = None,
     settings: Annotated[
         Path | None, _option("A manifest.json, or JSON or TOML with its fields: fills in what is not given.")
     ] = None,
@@ -150,18 +157,35 @@ def generate(
         if not face:
             raise UVMapError(ErrorCode.FACE_FILE_MISSING, "There is no photo of a face.", "Name one: --face photo.jpg")
         # The cheap checks come before the photos are read.
-        _make(requested(settings, given, diffusion), face, out)
+        _make(requested(settings, given, diffusion), face, _Change(base, region or [], mask), out)
 
 
-def _make(request: TextureRequest, faces: list[Path], out: Path) -> None:
+class _Change(NamedTuple):
+    """What of which texture set is made anew, as it was typed."""
+
+    base: Path | None
+    parts: list[str]
+    mask: Path | None
+
+
+def _make(request: TextureRequest, faces: list[Path], change: _Change, out: Path) -> None:
     from uvmap_id.generate import generate_texture
-    from uvmap_id.link.photo import read_photos, with_photos
+    from uvmap_id.link.photo import read_photos, with_photos, with_region
 
-    photos = read_photos(faces)
-    request = with_photos(request, photos)
+    contents = read_photos(faces)
+    request = with_photos(request, contents)
+    if change.base is not None:
+        request, maps = with_region(request, change.base, change.parts, change.mask)
+        contents += maps
+    elif change.parts or change.mask is not None:
+        raise UVMapError(
+            ErrorCode.REGION_INCOMPLETE,
+            "There is no texture set whose region could be made anew.",
+            "Name its folder: --base FOLDER.",
+        )
     request.validate()
     with _progress_bar() as on_progress:
-        files = generate_texture(request, photos, out, on_progress)
+        files = generate_texture(request, contents, out, on_progress)
     for warning in files.warnings:
         typer.echo(f"warning: {warning}", err=True)
     typer.echo(files.manifest)

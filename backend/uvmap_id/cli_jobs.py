@@ -26,9 +26,9 @@ _SHORT_ID = 8
 _MINUTE, _HOUR, _DAY = 60, 3600, 86400
 _STYLES = {"done": "green", "failed": "red", "running": "cyan", "cancelled": "dim", "queued": ""}
 _PAUSED = {
-    "user": 'The queue is paused. Go on with: uvmap-id jobs resume',
+    "user": "The queue is paused. Go on with: uvmap-id jobs resume",
     "disk_full": "The queue waits for space on the disk and then goes on by itself.",
-    "worker_crash_loop": 'The engine does not start. See: uvmap-id doctor. Then: uvmap-id jobs resume',
+    "worker_crash_loop": "The engine does not start. See: uvmap-id doctor. Then: uvmap-id jobs resume",
 }
 
 Expected = TypeVar("Expected")

@@ -17,10 +17,11 @@ from functools import partial
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
-from uvmap_id.engines.base import Engine, EngineLostError, JobCancelled, Resting
+from uvmap_id.engines.base import Engine, EngineLostError, JobCancelled, Report, Resting, TextureSet
 from uvmap_id.link.disk import disk_error
 from uvmap_id.link.errors import ErrorCode, LinkError, UVMapError
 from uvmap_id.link.messages import Cancelled, Failed, Preview, Progress
+from uvmap_id.link.request import TextureRequest
 from uvmap_id.server.words import LINE_LIMIT, Finished, Run, Stop, WorkerWord, from_line, to_line
 
 if TYPE_CHECKING:
@@ -182,7 +183,8 @@ class Worker:
         report = ProgressReport(run.job, self._say, self._inbox)
         report("Starting", 0.0)
         engine = self._engine(run.request.engine)
-        textures = engine.generate(run.request, tuple(_read(Path(photo)) for photo in run.photos), report)
+        files = tuple(_read(Path(photo)) for photo in run.photos)
+        textures = _generated(engine, run.request, files, report)
         report("Saving", 1.0)
         # Not needed before the first job, and as slow as an engine to import.
         from uvmap_id.manifest import write_texture_set
@@ -198,6 +200,15 @@ class Worker:
         if chosen not in self._engines:
             self._engines[chosen] = self._engine_factory(chosen)
         return self._engines[chosen]
+
+
+def _generated(engine: Engine, request: TextureRequest, files: tuple[bytes, ...], report: Report) -> TextureSet:
+    if not request.region.maps:
+        return engine.generate(request, files, report)
+    # As slow as an engine to import, and seldom needed.
+    from uvmap_id.engines.region import generate_in_region
+
+    return generate_in_region(engine, request, files, report)
 
 
 def _read(photo: Path) -> bytes:

@@ -6,7 +6,6 @@ import json
 import logging
 from collections.abc import Callable
 
-from uvmap_id.link.disk import remove
 from uvmap_id.link.errors import ErrorCode, Failure, UVMapError
 from uvmap_id.link.messages import LOG_LIMIT, Accepted, Cancelled, Done, Failed, JobEvent, Preview, Progress
 

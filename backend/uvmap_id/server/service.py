@@ -48,8 +48,8 @@ from uvmap_id.link.messages import (
 from uvmap_id.link.wire import build, decode, read_json
 
 from .handshake import Handshake
-from .retention import Retention
 from .results import Results
+from .retention import Retention
 from .runner import PAUSED_BY_USER, PAUSED_BY_WORKERS, Runner
 from .socket import LOCAL, Router
 from .staging import Staging
