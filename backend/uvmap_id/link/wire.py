@@ -26,7 +26,7 @@ _TYPES: dict[str, type] = {cls.__name__.lower(): cls for cls in typing.get_args(
 _GROWING = frozenset((Hello, *typing.get_args(Answer)))
 
 
-def encode(message: Message, blob: bytes | memoryview = b"") -> list[bytes | memoryview]:
+def encode(message: Message, blob: bytes = b"") -> list[bytes]:
     """The frames of a message with at most one blob of at most `FRAME_LIMIT` bytes. Raises `LinkError`."""
     header = {"t": type(message).__name__.lower(), **dataclasses.asdict(message)}
     if blob:
