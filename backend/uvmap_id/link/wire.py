@@ -111,7 +111,9 @@ def build(cls: type[Built], values: Mapping[str, Any], growing: bool = False) ->
     missing = required - set(values)
     if missing:
         raise LinkError(f"{cls.__name__} lacks {sorted(missing)[0]!r}.")
-    return cls(**{name: _checked(hints[name], value, f"{cls.__name__}.{name}", growing) for name, value in values.items()})
+    return cls(
+        **{name: _checked(hints[name], value, f"{cls.__name__}.{name}", growing) for name, value in values.items()}
+    )
 
 
 @functools.cache
