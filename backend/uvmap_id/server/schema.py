@@ -69,8 +69,8 @@ MIGRATIONS: tuple[str, ...] = (
     );
     CREATE INDEX job_by_seq ON job (owner, seq);
     CREATE INDEX job_by_state ON job (state, owner);
-    CREATE INDEX job_in_queue ON job (priority, owner, session, place) WHERE state = 'queued';
-    CREATE INDEX job_by_place ON job (place) WHERE state = 'queued';
+    CREATE INDEX job_in_queue ON job (priority, owner, session, place, state) WHERE state = 'queued';
+    CREATE INDEX job_by_place ON job (place, state) WHERE state = 'queued';
 
     -- When each session's turn was last, as the number of that change.
     CREATE TABLE turn (

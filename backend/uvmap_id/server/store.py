@@ -38,10 +38,10 @@ _UNREADABLE = ("The job's request could not be read any more, because a file was
 
 _NEXT_IN_QUEUE = """
     WITH top AS (
-        SELECT max(priority) AS priority FROM job WHERE state = 'queued'
+        SELECT priority FROM job INDEXED BY job_in_queue WHERE state = 'queued' ORDER BY priority DESC LIMIT 1
     ), heads AS (
         SELECT number, owner, session, min(place) AS place
-        FROM job WHERE state = 'queued' AND priority = (SELECT priority FROM top)
+        FROM job INDEXED BY job_in_queue WHERE state = 'queued' AND priority = (SELECT priority FROM top)
         GROUP BY owner, session
     )
     SELECT number FROM heads
@@ -438,7 +438,9 @@ class Store:
     def _place_before(self, number: int) -> float:
         """A place just before another job's."""
         place = self._ledger.jobs("number = ?", number)[0]["place"]
-        ahead = self._ledger.read("SELECT max(place) FROM job WHERE state = 'queued' AND place < ?", place)[0][0]
+        ahead = self._ledger.read(
+            "SELECT max(place) FROM job INDEXED BY job_by_place WHERE state = 'queued' AND place < ?", place
+        )[0][0]
         if ahead is None:
             return place - 1.0
         between = (ahead + place) / 2
