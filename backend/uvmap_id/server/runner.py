@@ -113,7 +113,7 @@ class Runner:
         try:
             if job.request is None:
                 raise UVMapError(ErrorCode.INTERNAL, "The job's request is gone.", "Submit it again.")
-            wanted = (job.request.face_sha256, *job.request.more_faces)
+            wanted = job.request.files
             photos = [self._staging.path(sha256, job.owner) for sha256 in wanted]
             folder = self._results.begin(job.id)
             self._pool.run(Run(job.id, job.request, tuple(map(str, photos)), str(folder)))

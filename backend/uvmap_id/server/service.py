@@ -186,8 +186,7 @@ class Service:
             raise LinkError("The session's name is too long or holds unusual signs.")
         message.request.validate()
         self._retention.check_room()
-        files = [message.request.face_sha256, *message.request.more_faces]
-        if sum(self._staging.path(sha256, owner).stat().st_size for sha256 in files) > JOB_PHOTOS_LIMIT:
+        if sum(self._staging.path(sha256, owner).stat().st_size for sha256 in message.request.files) > JOB_PHOTOS_LIMIT:
             raise UVMapError(
                 ErrorCode.FACE_FILE_TOO_LARGE,
                 f"The face images' files are over {JOB_PHOTOS_LIMIT // 2**20} MiB together.",
