@@ -42,18 +42,20 @@ from uvmap_id.link.messages import (
     Status,
     Submit,
     SubmitMany,
+    Welcome,
     is_job_id,
     is_sha256,
 )
 from uvmap_id.link.wire import build, decode, read_json
 
-from .handshake import Handshake
+from .handshake import agreed
 from .results import Results
 from .retention import Retention
 from .runner import PAUSED_BY_USER, PAUSED_BY_WORKERS, Runner
-from .socket import LOCAL, Router
+from .socket import Router
 from .staging import Staging
 from .store import NewJob, Store, StoredJob
+from .zap import LOCAL_OWNER
 
 _PRIORITY_LIMIT = 1000
 _SESSION_LIMIT = 64
@@ -72,7 +74,7 @@ class Service:
         staging: Staging,
         results: Results,
         retention: Retention,
-        handshake: Handshake,
+        welcome: Welcome,
     ) -> None:
         """All parts are the caller's to close. `runner` must be set before the first message."""
         self.shutdown_asked = False
@@ -82,7 +84,7 @@ class Service:
         self._staging = staging
         self._results = results
         self._retention = retention
-        self._handshake = handshake
+        self._welcome = welcome
         # Job -> the client that hears of it: whoever asked about it last.
         self._listeners: dict[str, bytes] = {}
 
@@ -112,12 +114,12 @@ class Service:
     def pong(self) -> Pong:
         """How the queue is."""
         counts = self._store.counts()
-        return Pong(self._handshake.boot, self._store.paused, counts.queued, counts.running)
+        return Pong(self._welcome.boot, self._store.paused, counts.queued, counts.running)
 
     def _answer(self, client: bytes, owner: str, message: Command, blob: bytes) -> tuple[Answer | None, bytes]:
         match message:
             case Hello():
-                return self._handshake.answer(message), b""
+                return agreed(message, self._welcome), b""
             case Ping():
                 return self.pong(), b""
             case PutBlob():
@@ -272,7 +274,7 @@ class Service:
         return Purged(len(gone))
 
     def _steer(self, owner: str, message: Pause | Resume | Shutdown) -> Answer | None:
-        if owner != LOCAL:
+        if owner != LOCAL_OWNER:
             raise UVMapError(
                 ErrorCode.NOT_ALLOWED,
                 "Only the user who runs the backend may do this.",
