@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import logging
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
@@ -16,6 +15,8 @@ import typer
 
 from uvmap_id import __version__
 from uvmap_id.cli_errors import EXIT_FAILED, errors_reported, print_failure
+from uvmap_id.cli_jobs import jobs
+from uvmap_id.cli_serve import keys, serve, stop
 from uvmap_id.cli_weights import weights
 from uvmap_id.link.errors import ErrorCode, UVMapError
 from uvmap_id.link.request import (
@@ -43,6 +44,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 bodies = typer.Typer(help="Bodies in SMPL's atlas; for developers.", no_args_is_help=True)
+app.command()(serve)
+app.command()(stop)
+app.add_typer(jobs, name="jobs")
+app.add_typer(keys, name="keys")
 app.add_typer(bodies, name="bodies")
 app.add_typer(weights, name="weights")
 
@@ -203,47 +208,6 @@ def _progress_bar() -> Iterator[Callable[[Progress], None]]:
     with ProgressBar(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task("Starting the backend", total=1.0)
         yield lambda progress: bar.update(task, description=progress.stage, completed=progress.fraction)
-
-
-@app.command()
-def serve(
-    idle_minutes: Annotated[
-        float | None, typer.Option(min=0, help="End after so many minutes without work.", show_default="never")
-    ] = None,
-    state_dir: Annotated[
-        Path | None, typer.Option(help="Folder for everything that the backend keeps.", show_default=False)
-    ] = None,
-) -> None:
-    """Run the backend in the foreground until Ctrl-C. The other commands and Blender start it by themselves."""
-    from uvmap_id.link import connection
-    from uvmap_id.link.launcher import EXIT_ALREADY_RUNNING
-    from uvmap_id.server.main import AlreadyRunningError, ServerOptions
-    from uvmap_id.server.main import serve as run_server
-
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
-    folder = connection.state_dir() if state_dir is None else state_dir.absolute()
-    with errors_reported():
-        try:
-            run_server(ServerOptions(folder, idle_minutes))
-        except AlreadyRunningError as error:
-            print_failure(error.failure)
-            raise typer.Exit(EXIT_ALREADY_RUNNING) from None
-
-
-@app.command()
-def stop() -> None:
-    """End the running backend. Its jobs end as cancelled."""
-    from uvmap_id.link.launcher import stop_server
-
-    with errors_reported():
-        try:
-            stopped = stop_server()
-        except UVMapError as error:
-            if error.failure.code != ErrorCode.BACKEND_NOT_RUNNING:
-                raise
-            typer.echo(error.failure.message, err=True)
-        else:
-            typer.echo(f"The backend, process {stopped.pid}, has ended.", err=True)
 
 
 @app.command()

@@ -75,3 +75,16 @@ class Resting(Protocol):
     def rest(self) -> None:
         """Called when there has been no work for a while; the next job may come at any time."""
         ...
+
+
+@runtime_checkable
+class Sparing(Protocol):
+    """An engine that can do with less memory than it likes to take."""
+
+    def spare(self) -> bool:
+        """Called when memory ran out in a job, before that job is tried once more.
+
+        Returns:
+            True where the next try takes less; False where this engine has nothing left to do without.
+        """
+        ...

@@ -45,7 +45,7 @@ _IDENTITY_AT, _PROJECTION_AT, _LOADING_AT, _PAINTING_AT, _FINISHING_AT = 0.0, 0.
 
 
 class UVMapIDEngine:
-    """Follows `uvmap_id.engines.base.Engine` and `Resting`. What it holds is loaded when it is first needed."""
+    """Follows `uvmap_id.engines.base.Engine`, `Resting` and `Sparing`. What it holds is loaded when first needed."""
 
     name = "uvmap-id"
     version = uvmap_id.__version__
@@ -55,6 +55,7 @@ class UVMapIDEngine:
         self._store = store or WeightsStore()
         self._atlas = Atlas.load()
         self._holder = PipelineHolder()
+        self._sparing = False
         self._projection: ProjectionEngine | None = None
         self._reader: tuple[Path | None, IdentityReader] | None = None
 
@@ -79,6 +80,10 @@ class UVMapIDEngine:
         old = read_old(request, photos, self._atlas)
         report("Loading the weights", _LOADING_AT)
         painting = self._paint(choice, request, prompt, identity, (face, old), report)
+        details = self._details(choice, prompt, settings, identity, face, painting)
+        if self._sparing:
+            # The next job has to load the weights again, but large maps and the weights need not fit together.
+            self._holder.free()
         report("Making the maps", _FINISHING_AT)
         enlarge = enlarge_smoothly if upscaler is None or request.size <= _PAINTED else Upscaler(upscaler)
         finished = finish(painting.image, self._atlas, request.size, request.seed, enlarge, face)
@@ -88,12 +93,19 @@ class UVMapIDEngine:
             roughness=finished.roughness,
             subsurface=finished.subsurface,
             warnings=_warnings(request, choice, identity, face),
-            details=self._details(choice, prompt, settings, identity, face, painting, finished),
+            details=details | {"seam_step": _seam_step(finished)},
         )
 
     def rest(self) -> None:
         """See `Resting`: the weights leave the graphics card."""
         self._holder.rest()
+
+    def spare(self) -> bool:
+        """See `Sparing`: each model leaves the memory when it has done its part."""
+        already, self._sparing = self._sparing, True
+        self._holder.free()
+        self._projection = self._reader = None
+        return not already
 
     def _identity(self, photos: tuple[bytes, ...]) -> Identity:
         weights = identity_weights(self._store)
@@ -156,7 +168,6 @@ class UVMapIDEngine:
         identity: Identity | None,
         face: ProjectedFace | None,
         painting: _Painting,
-        finished: FinishedTexture,
     ) -> dict[str, Any]:
         used = choice.ids
         weights = identity_weights(self._store)
@@ -176,7 +187,6 @@ class UVMapIDEngine:
             "skipped": painting.skipped,
             "identity": _described(identity),
             "anchor": None if face is None else {"amount": face.anchor, **face.details},
-            "seam_step": {"before": round(finished.seam_before, 2), "after": round(finished.seam_after, 2)},
         }
         return details | ({"memory": "the picture was decoded in tiles"} if painting.spared else {})
 
@@ -207,6 +217,10 @@ class _Steps:
             picture = previews.preview(latents[0])
         fraction = _PAINTING_AT + (_FINISHING_AT - _PAINTING_AT) * done / total
         self._report(f"Painting, step {done} of {total}", fraction, picture)
+
+
+def _seam_step(finished: FinishedTexture) -> dict[str, float]:
+    return {"before": round(finished.seam_before, 2), "after": round(finished.seam_after, 2)}
 
 
 def _described(identity: Identity | None) -> dict[str, Any] | None:
