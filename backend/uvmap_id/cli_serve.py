@@ -100,14 +100,19 @@ def new(
 
 
 @keys.command()
-def show(state_dir: StateDir = None) -> None:
+def show(
+    client: Annotated[bool, typer.Option("--client", help="The key that this machine's clients use elsewhere.")] = False,
+    state_dir: StateDir = None,
+) -> None:
     """Print this backend's public key, which its clients elsewhere need to know, and its fingerprint."""
     with errors_reported():
-        from uvmap_id.link.keys import SERVER_KEY, fingerprint, own_keys
+        from uvmap_id.link.keys import CLIENT_KEY, KEYS_FOLDER, SERVER_KEY, fingerprint, own_keys
 
-        pair = own_keys(_state(state_dir), SERVER_KEY)
+        folder = _state(state_dir)
+        name = CLIENT_KEY if client else SERVER_KEY
+        pair = own_keys(folder, name)
         typer.echo(pair.public)
-        typer.echo(fingerprint(pair.public), err=True)
+        typer.echo(f"{fingerprint(pair.public)} {folder / KEYS_FOLDER / name}.pub", err=True)
 
 
 @keys.command()
