@@ -420,6 +420,7 @@ Answer = (
 ) | JobEvent
 Message = Command | Answer
 
+
 def is_job_id(text: str) -> bool:
     """True for the 32 lower-case hex digits that a client chooses for a job."""
     return _JOB_ID.fullmatch(text) is not None

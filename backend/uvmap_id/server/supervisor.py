@@ -22,7 +22,7 @@ import zmq
 from uvmap_id.link.errors import ErrorCode, Failure, LinkError, UVMapError
 from uvmap_id.link.logs import last_words, open_log
 
-from .words import LINE_LIMIT, Run, ServerWord, Stop, WorkerWord, from_line, to_line
+from .words import LINE_LIMIT, Run, ServerWord, Stop, WorkerNote, WorkerWord, from_line, to_line
 
 WORKER_COMMAND = (sys.executable, "-P", "-m", "uvmap_id.worker")
 
@@ -131,7 +131,7 @@ class Supervisor:
                 )
                 _kill_group(self._worker.process)
                 continue
-            if not isinstance(word, ServerWord):
+            if not isinstance(word, ServerWord | WorkerNote):
                 yield word
 
     def job_ended(self) -> None:
