@@ -14,6 +14,7 @@ from uvmap_id.link.errors import ErrorCode, Failure, UVMapError
 from uvmap_id.link.messages import Cancelled, Done, Failed
 
 from .ledger import Ledger
+from .order import first_place, forget_turns, last_place, next_in_queue, note_turn, place_before
 from .rows import job_of
 from .schema import set_aside_files
 from .space import BALLAST_BYTES, FLOOR_BYTES
@@ -35,22 +36,6 @@ PAUSED_BY_DISK = "disk_full"
 PAUSED_BY_CRASHES = "worker_crash_loop"
 
 _UNREADABLE = ("The job's request could not be read any more, because a file was damaged.", "Submit the job again.")
-
-_NEXT_IN_QUEUE = """
-    WITH top AS (
-        SELECT priority FROM job INDEXED BY job_in_queue WHERE state = 'queued' ORDER BY priority DESC LIMIT 1
-    ), heads AS (
-        SELECT number, owner, session, min(place) AS place
-        FROM job INDEXED BY job_in_queue WHERE state = 'queued' AND priority = (SELECT priority FROM top)
-        GROUP BY owner, session
-    )
-    SELECT number FROM heads
-    ORDER BY
-        (SELECT coalesce(max(served), 0) FROM turn WHERE turn.owner = heads.owner),
-        (SELECT coalesce(max(served), 0) FROM turn WHERE turn.owner = heads.owner AND turn.session = heads.session),
-        place
-    LIMIT 1
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,12 +59,12 @@ class ResultRecord:
 
     Attributes:
         job: Its id.
-        owner: Whose it is.
+        size: Of its result's files, in bytes.
         acknowledged_at: When the client had what it needed, in seconds since 1970; None while it hasn't.
     """
 
     job: str
-    owner: str
+    size: int
     acknowledged_at: float | None
 
 
@@ -159,10 +144,7 @@ class Store:
             rows = self._ledger.jobs("state = 'running' ORDER BY place DESC")
             for row in rows:
                 self._recover_row(row, finished)
-            self._ledger.execute(
-                "DELETE FROM turn WHERE NOT EXISTS (SELECT 1 FROM job WHERE job.owner = turn.owner"
-                " AND job.session = turn.session AND job.state IN ('queued', 'running'))"
-            )
+            forget_turns(self._ledger)
             return [row["id"] for row in rows]
 
         return [self._ledger.known(job) for job in self._ledger.write(change)]
@@ -188,7 +170,7 @@ class Store:
                 fresh[job.id] = job
         if fresh:
             self._check_room(fresh.values())
-            self._ledger.insert(list(fresh.values()), [digests[job] for job in fresh])
+            self._ledger.insert(list(fresh.values()), [digests[job] for job in fresh], last_place(self._ledger))
         return [self._ledger.known(job.id) for job in jobs]
 
     def get(self, job: str, owner: str | None = None) -> StoredJob | None:
@@ -296,7 +278,7 @@ class Store:
                 self._ledger.update(row, priority=row["priority"] if priority is None else priority)
             elif before != job:
                 other = self._queued(before)
-                self._ledger.update(row, priority=other["priority"], place=self._place_before(other["number"]))
+                self._ledger.update(row, priority=other["priority"], place=place_before(self._ledger, other))
 
         self._ledger.write(change)
         return self._ledger.known(job)
@@ -350,16 +332,31 @@ class Store:
         """Owner and hash of each staged file that a job may still need: until it is cancelled or acknowledged."""
         return set(self._ledger.needs())
 
-    def results(self) -> list[ResultRecord]:
-        """All jobs that are done, those first that were acknowledged longest ago."""
+    def results(self, acknowledged: bool = True) -> list[ResultRecord]:
+        """Results that are kept: of acknowledged jobs, the longest acknowledged first, or of the others."""
         rows = self._ledger.read(
-            "SELECT id, owner, acknowledged_at FROM job WHERE state = 'done' ORDER BY acknowledged_at, ended"
+            "SELECT id, result_bytes, acknowledged_at FROM job INDEXED BY job_with_result"
+            " WHERE result_bytes IS NOT NULL AND (acknowledged_at IS NOT NULL) = ? ORDER BY acknowledged_at",
+            acknowledged,
         )
         return [ResultRecord(*row) for row in rows]
 
+    def result_bytes(self) -> int:
+        """The size of all results together."""
+        sql = "SELECT coalesce(sum(result_bytes), 0) FROM job INDEXED BY job_with_result WHERE result_bytes IS NOT NULL"
+        return self._ledger.read(sql)[0][0]
+
+    def result_removed(self, job: str) -> None:
+        """The result of an acknowledged job is not kept any more."""
+        self._ledger.write(lambda: self._ledger.execute("UPDATE job SET result_bytes = NULL WHERE id = ?", job))
+
     def acknowledged_before(self, moment: float) -> list[str]:
-        """Ids of the jobs that were acknowledged before a moment, in seconds since 1970."""
-        return [row[0] for row in self._ledger.read("SELECT id FROM job WHERE acknowledged_at < ?", moment)]
+        """Ids of the jobs that were acknowledged before a moment, in seconds since 1970, and keep no result."""
+        sql = (
+            "SELECT id FROM job INDEXED BY job_acknowledged"
+            " WHERE acknowledged AND acknowledged_at < ? AND result_bytes IS NULL"
+        )
+        return [row[0] for row in self._ledger.read(sql, moment)]
 
     def forget_set_aside(self) -> int:
         """Delete all databases that were ever set aside, with all that is in them. Returns how many files went."""
@@ -413,18 +410,14 @@ class Store:
 
     def _requeue(self, row: sqlite3.Row, deaths: int) -> None:
         state = JobState.QUEUED.value
-        self._ledger.update(row, state=state, deaths=deaths, place=self._ledger.place("min"), started=None)
+        self._ledger.update(row, state=state, deaths=deaths, place=first_place(self._ledger), started=None)
 
     def _claim(self) -> StoredJob | None:
-        found = self._ledger.read(_NEXT_IN_QUEUE)
-        if not found:
+        row = next_in_queue(self._ledger)
+        if row is None:
             return None
-        row = self._ledger.jobs("number = ?", found[0][0])[0]
         self._ledger.update(row, state=JobState.RUNNING.value, started=self._ledger.clock())
-        self._ledger.execute(
-            "INSERT INTO turn VALUES (?1, ?2, ?3) ON CONFLICT DO UPDATE SET served = ?3",
-            *(row["owner"], row["session"], self.seq),
-        )
+        note_turn(self._ledger, row)
         return self._ledger.known(row["id"])
 
     def _queued(self, job: str) -> sqlite3.Row:
@@ -434,24 +427,6 @@ class Store:
                 ErrorCode.JOB_STATE_WRONG, "The job does not wait any more.", "Only jobs that wait can be moved."
             )
         return row
-
-    def _place_before(self, number: int) -> float:
-        """A place just before another job's."""
-        place = self._ledger.jobs("number = ?", number)[0]["place"]
-        ahead = self._ledger.read(
-            "SELECT max(place) FROM job INDEXED BY job_by_place WHERE state = 'queued' AND place < ?", place
-        )[0][0]
-        if ahead is None:
-            return place - 1.0
-        between = (ahead + place) / 2
-        if ahead < between < place:
-            return between
-        # The places have come too near to each other.
-        self._ledger.execute(
-            "UPDATE job SET place = fresh.place FROM (SELECT number AS n, row_number() OVER (ORDER BY place) AS place"
-            " FROM job WHERE state = 'queued') AS fresh WHERE job.number = fresh.n"
-        )
-        return self._place_before(number)
 
     def _ended_rows(self, owner: str | None, jobs: Sequence[str] | None) -> list[sqlite3.Row]:
         whose, values = ("", ()) if owner is None else (" AND owner = ?", (owner,))
