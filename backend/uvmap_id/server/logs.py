@@ -2,7 +2,7 @@
 
 A log outlives the jobs that it speaks of, so it must not hold prompts, photos' names or where they lie. What a
 program says is fixed when it is written; what is filled in is not. So a text that is filled in is logged only if
-it is plainly harmless, such as an id, a code or a number, and an exception only by its type and where it happened.
+it is plainly harmless, such as an id, a code of ours or a number, and an exception only by its type and its place.
 """
 
 from __future__ import annotations
@@ -19,16 +19,20 @@ from logging.handlers import RotatingFileHandler
 from pathlib import Path, PurePath
 from types import TracebackType
 
+from uvmap_id.link.errors import ErrorCode
+
+from .states import PAUSED_BY_CRASHES, PAUSED_BY_DISK, PAUSED_BY_USER, JobState
+
 LOG_BYTES = 1024 * 1024
 LOG_FILES = 3
 
 _FRAMES = 8
 _LINE_LIMIT = 2000
-# An id or a hash; a code, a class or a state; an address; a version.
+# An id or a hash; an address; a version; a signal.
 _HARMLESS = re.compile(
-    r"[0-9a-f]{32}|[0-9a-f]{64}|[A-Z][A-Za-z]{0,40}|[a-z][a-z0-9]{0,24}(_[a-z0-9]{1,24}){0,5}"
-    r"|tcp://[0-9a-z.*:\[\]]{1,60}|[0-9]{1,6}(\.[0-9a-z]{1,8}){1,4}"
+    r"[0-9a-f]{32}|[0-9a-f]{64}|tcp://[0-9a-f.*:\[\]]{1,60}|[0-9]{1,6}(\.[0-9]{1,6}){1,3}|SIG[A-Z0-9]{2,8}"
 )
+_OUR_WORDS = frozenset((*ErrorCode, *JobState, PAUSED_BY_CRASHES, PAUSED_BY_DISK, PAUSED_BY_USER))
 
 
 class JsonLinesFormatter(logging.Formatter):
@@ -38,7 +42,7 @@ class JsonLinesFormatter(logging.Formatter):
         """Paths inside of `folder` are logged relative to it, other texts only when harmless or one of `words`."""
         super().__init__()
         self._folder = folder
-        self._words = frozenset(words)
+        self._words = _OUR_WORDS | frozenset(words)
 
     def format(self, record: logging.LogRecord) -> str:
         """One line of JSON, without a newline."""
@@ -73,6 +77,8 @@ class JsonLinesFormatter(logging.Formatter):
             return value
         if isinstance(value, BaseException):
             return type(value).__name__
+        if isinstance(value, type):
+            return value.__name__
         if isinstance(value, PurePath):
             return self._shown_path(value)
         if isinstance(value, str) and (value in self._words or _HARMLESS.fullmatch(value)):
@@ -118,7 +124,7 @@ class JsonLinesHandler(RotatingFileHandler):
                 self.lost += lost
         super().emit(record)
 
-    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: ARG002, N802 - logging's names
         """Count a line that could not be written."""
         self.lost += 1
 
