@@ -121,20 +121,20 @@ class Ledger:
         except sqlite3.Error as error:
             raise self._trouble(error) from error
 
-    def insert(self, jobs: Sequence[NewJob], digests: Sequence[str], place: float) -> None:
-        """Accept jobs that are not here yet, in the places from `place` on. Raises `UVMapError`."""
+    def insert(self, jobs: Sequence[tuple[NewJob, str]], place: float) -> None:
+        """Accept jobs that are not here yet, each with its digest, at `place` and after it. Raises `UVMapError`."""
         try:
             slots = self.keys.take(len(jobs))
         except OSError as error:
             raise disk_error(error, self._path) from error
         try:
-            self.write(lambda: self._insert(jobs, digests, slots, place), essential=False)
+            self.write(lambda: self._insert(jobs, slots, place), essential=False)
         except UVMapError:
             with contextlib.suppress(OSError):
                 self.keys.forget(slots)
             raise
         if self._needs is not None:
-            for job in jobs:
+            for job, _digest in jobs:
                 self._needs.update((job.owner, photo) for photo in photos_of(job.request))
 
     def scrub(self) -> None:
@@ -219,9 +219,9 @@ class Ledger:
         else:
             self._to_shred.clear()
 
-    def _insert(self, jobs: Sequence[NewJob], digests: Sequence[str], slots: Sequence[int], place: float) -> None:
+    def _insert(self, jobs: Sequence[tuple[NewJob, str]], slots: Sequence[int], place: float) -> None:
         now = self.clock()
-        for number, (job, digest, slot) in enumerate(zip(jobs, digests, slots, strict=True)):
+        for number, ((job, digest), slot) in enumerate(zip(jobs, slots, strict=True)):
             sealed = self.keys.seal(slot, canonical(job.request))
             self._database.execute(
                 f"INSERT INTO job ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, 'queued', ?, ?, ?, ?, ?)",  # noqa: S608

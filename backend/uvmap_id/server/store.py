@@ -4,68 +4,45 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from uvmap_id.link.disk import remove
 from uvmap_id.link.errors import ErrorCode, Failure, UVMapError
 from uvmap_id.link.messages import Cancelled, Done, Failed
 
+from .admission import check_room, not_here_yet
 from .ledger import Ledger
 from .order import first_place, forget_turns, last_place, next_in_queue, note_turn, place_before
 from .rows import job_of
 from .schema import set_aside_files
-from .space import BALLAST_BYTES, FLOOR_BYTES
 from .states import (
     DEATHS_LIMIT,
+    PAUSED_BY_CRASHES,
+    PAUSED_BY_DISK,
+    PAUSED_BY_USER,
     Counts,
     End,
     JobState,
     NewJob,
+    ResultRecord,
     StoredJob,
+    StoreOptions,
     check_transition,
-    request_digest,
 )
 
-__all__ = ["NewJob", "ResultRecord", "Store", "StoreOptions", "StoredJob"]
-
-PAUSED_BY_USER = "user"
-PAUSED_BY_DISK = "disk_full"
-PAUSED_BY_CRASHES = "worker_crash_loop"
+__all__ = [
+    "PAUSED_BY_CRASHES",
+    "PAUSED_BY_DISK",
+    "PAUSED_BY_USER",
+    "NewJob",
+    "ResultRecord",
+    "Store",
+    "StoreOptions",
+    "StoredJob",
+]
 
 _UNREADABLE = ("The job's request could not be read any more, because a file was damaged.", "Submit the job again.")
-
-
-@dataclass(frozen=True, slots=True)
-class StoreOptions:
-    """Limits of a store.
-
-    Attributes:
-        queue_limit: So many jobs of one owner may wait.
-        ballast_bytes: Size of the file that is removed when the disk is full; 0 does without.
-        floor_bytes: With less free on the disk no job is accepted or begun.
-    """
-
-    queue_limit: int = 10_000
-    ballast_bytes: int = BALLAST_BYTES
-    floor_bytes: int = FLOOR_BYTES
-
-
-@dataclass(frozen=True, slots=True)
-class ResultRecord:
-    """What retention needs to know of a finished job.
-
-    Attributes:
-        job: Its id.
-        size: Of its result's files, in bytes.
-        acknowledged_at: When the client had what it needed, in seconds since 1970; None while it hasn't.
-    """
-
-    job: str
-    size: int
-    acknowledged_at: float | None
 
 
 class Store:
@@ -78,18 +55,18 @@ class Store:
     def __init__(
         self,
         path: Path,
-        options: StoreOptions = StoreOptions(),
+        options: StoreOptions | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         """Open or create the database; one that can't be used is renamed and named in `set_aside`.
 
         Args:
             path: The database. Its companions lie beside it.
-            options: Limits.
+            options: Limits; the defaults unless told.
             clock: The wall clock.
         """
         self._path = path
-        self._options = options
+        self._options = options = options or StoreOptions()
         self._ledger = Ledger(path, options.ballast_bytes, options.floor_bytes, clock)
         aside = self._ledger.set_aside
         self.set_aside = aside.path if aside else None
@@ -163,14 +140,10 @@ class Store:
         Raises:
             UVMapError: `job_id_conflict`: the id is that of another request or owner. `queue_full`. `disk_full`.
         """
-        digests = {job.id: request_digest(job.request) for job in jobs}
-        fresh: dict[str, NewJob] = {}
-        for job in jobs:
-            if self._is_new(job, digests[job.id], fresh):
-                fresh[job.id] = job
-        if fresh:
-            self._check_room(fresh.values())
-            self._ledger.insert(list(fresh.values()), [digests[job] for job in fresh], last_place(self._ledger))
+        new = not_here_yet(self._ledger, jobs)
+        if new:
+            check_room(self._ledger, (job.owner for job, _digest in new), self._options.queue_limit)
+            self._ledger.insert(new, last_place(self._ledger))
         return [self._ledger.known(job.id) for job in jobs]
 
     def get(self, job: str, owner: str | None = None) -> StoredJob | None:
@@ -328,6 +301,10 @@ class Store:
         self._ledger.scrub()
         return gone
 
+    def owners(self) -> set[str]:
+        """Everybody who has a job here."""
+        return {row[0] for row in self._ledger.read("SELECT DISTINCT owner FROM job")}
+
     def references(self) -> set[tuple[str, str]]:
         """Owner and hash of each staged file that a job may still need: until it is cancelled or acknowledged."""
         return set(self._ledger.needs())
@@ -366,36 +343,6 @@ class Store:
         return len(files)
 
     # --- parts of the above ------------------------------------------------------------------------------
-
-    def _is_new(self, job: NewJob, digest: str, fresh: dict[str, NewJob]) -> bool:
-        rows = self._ledger.jobs("id = ?", job.id)
-        if rows:
-            known = rows[0]["digest"], rows[0]["owner"]
-        elif job.id in fresh:
-            known = request_digest(fresh[job.id].request), fresh[job.id].owner
-        else:
-            return True
-        if known != (digest, job.owner):
-            raise UVMapError(
-                ErrorCode.JOB_ID_CONFLICT, "There is another job with this id.", "Submit it under a new id."
-            )
-        return False
-
-    def _check_room(self, jobs: Iterable[NewJob]) -> None:
-        if self._ledger.space.look():
-            raise UVMapError(
-                ErrorCode.DISK_FULL,
-                f"The disk that holds {self._path} is as good as full.",
-                "Free some space; the queue goes on by itself then.",
-            )
-        for owner, wanted in Counter(job.owner for job in jobs).items():
-            waiting = self._ledger.read("SELECT count(*) FROM job WHERE state = 'queued' AND owner = ?", owner)[0][0]
-            if waiting + wanted > self._options.queue_limit:
-                raise UVMapError(
-                    ErrorCode.QUEUE_FULL,
-                    f"The queue is full: {self._options.queue_limit:,} jobs wait.",
-                    "Wait until some of them are done.",
-                )
 
     def _recover_row(self, row: sqlite3.Row, finished: Callable[[str], Done | None]) -> None:
         done = finished(row["id"])
