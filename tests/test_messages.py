@@ -40,7 +40,7 @@ from uvmap_id.link.request import (
     DiffusionSettings,
     TextureRequest,
 )
-from uvmap_id.link.wire import MAGIC, build, decode, encode
+from uvmap_id.link.wire import MAGIC, decode, encode
 
 HASH = "0f" * 32
 JOB = "a1" * 16

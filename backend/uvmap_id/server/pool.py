@@ -292,12 +292,13 @@ class Pool:
         slot = min(set(range(self._options.count)) - {worker.slot for worker in self._workers.values()})
         mark = worker_mark(self._mark, number)
         now = self._options.clock()
+        log = WorkerLog(self._folder / f"worker-{slot + 1}.log")
         try:
-            log = WorkerLog(self._folder / f"worker-{slot + 1}.log")
             process = WorkerProcess(
                 self._options.command, self._environment(slot, mark), mark, log, lambda line: self._post(number, line)
             )
         except OSError as error:
+            log.close()
             message = f"The worker can't be started: {error}."
             self._note_failed_start(now, message)
             raise UVMapError(ErrorCode.WORKER_DIED, message, "Run: uvmap-id doctor") from error
