@@ -18,6 +18,7 @@ import pytest
 from pool_bench import TEST_VARIABLE, Bench, lives, marked
 
 from uvmap_id.link.process import process_start
+from uvmap_id.server.pool import Pool
 from uvmap_id.server.reaping import MARK_VARIABLE, RECORD_NAME, Record, reap, worker_mark
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="these faults are made with signals")
@@ -43,9 +44,9 @@ def test_a_server_that_is_killed_leaves_no_process(
     monkeypatch.setenv(TEST_VARIABLE, str(tmp_path))
     server, workers = start_server(tmp_path, "2", PROMPTS[moment % 6], PROMPTS[(moment * 5 + 1) % 6])
     with server:
-        time.sleep(random.Random(moment).uniform(0.0, 1.2))
+        time.sleep(random.Random(moment).uniform(0.0, 1.2))  # noqa: S311 - no secret
         assert server.poll() is None
-        before = [process for process in marked(tmp_path) if process.pid != server.pid]
+        before = [process for worker in workers if lives(worker) for process in [worker, *worker.children(True)]]
         assert before, "there was nothing that could have been left"
         server.kill()
     # The workers themselves need no next server.
@@ -79,8 +80,10 @@ def test_workers_end_without_the_kernels_help(tmp_path: Path, monkeypatch: pytes
 def test_the_next_pool_ends_what_is_left(bench: Bench, tmp_path: Path) -> None:
     mark = secrets.token_hex(16)
     left = start(tmp_path, mark)
-    Record(tmp_path, mark).write((left.pid,))
-    assert bench.use(bench.pool._options).reaped == 1
+    Record(tmp_path, mark)
+    pool = Pool(bench.context, tmp_path)
+    assert pool.reaped == 1
+    pool.close()
     assert left.wait(5) == -signal.SIGKILL
 
 
@@ -97,21 +100,32 @@ def start(folder: Path, mark: str) -> subprocess.Popen[bytes]:
     return subprocess.Popen(SLEEP, env=environment)
 
 
-def test_a_pid_that_is_used_again_is_not_killed(tmp_path: Path, innocent: subprocess.Popen[bytes]) -> None:
-    Record(tmp_path, secrets.token_hex(16))
-    change(tmp_path, lambda record: record["workers"].append({"pid": innocent.pid, "started": "1"}))
-    assert reap(tmp_path) == 0
-    assert innocent.poll() is None
-
-
-def test_a_forged_record_kills_nothing(tmp_path: Path, innocent: subprocess.Popen[bytes]) -> None:
-    """Not even with the true time of start: the process doesn't carry the mark."""
+def test_a_record_names_no_process_by_its_number(tmp_path: Path, innocent: subprocess.Popen[bytes]) -> None:
+    """So that none which has the number of an old worker can be taken for it, and no forger can aim."""
     for pid in (innocent.pid, os.getpid(), os.getppid(), 1, 0, -1):
         Record(tmp_path, secrets.token_hex(16))
         entry = {"pid": pid, "started": process_start(pid) or ""}
-        change(tmp_path, lambda record, entry=entry: record["workers"].append(entry))
+        change(tmp_path, lambda record, entry=entry: record.update(workers=[entry], **entry))
         assert reap(tmp_path) == 0
     assert innocent.poll() is None
+
+
+def test_another_servers_workers_are_not_killed(tmp_path: Path) -> None:
+    with start(tmp_path, secrets.token_hex(16)) as other:
+        Record(tmp_path, secrets.token_hex(16))
+        assert reap(tmp_path) == 0
+        assert other.poll() is None
+        other.kill()
+
+
+def test_what_shares_the_servers_session_is_not_killed_for_that(tmp_path: Path) -> None:
+    mark = secrets.token_hex(16)
+    Record(tmp_path, mark)
+    with start(tmp_path, mark) as ours, subprocess.Popen(SLEEP) as neighbour:
+        assert os.getsid(ours.pid) == os.getsid(neighbour.pid)
+        assert reap(tmp_path) == 1
+        assert neighbour.poll() is None
+        neighbour.kill()
 
 
 @pytest.mark.parametrize("mark", ["", "*", "-", "0" * 31, "0" * 32 + "\n", None, ["0"]])
@@ -131,12 +145,11 @@ def test_a_damaged_record_is_no_reason_not_to_start(tmp_path: Path, text: str) -
 def test_the_record_is_its_owners_alone_and_goes_with_the_pool(bench: Bench, tmp_path: Path) -> None:
     bench.working("deaf")
     record = tmp_path / RECORD_NAME
+    assert bench.worker().environ()[MARK_VARIABLE] == worker_mark(json.loads(record.read_text())["mark"], 1)
     assert record.stat().st_mode & 0o777 == 0o600
-    assert [worker["pid"] for worker in json.loads(record.read_text())["workers"]] == [bench.worker().pid]
     assert (tmp_path / "worker-1.log").stat().st_mode & 0o777 == 0o600
     bench.pool.close()
     assert not record.exists()
-    bench.use(bench.pool._options)
 
 
 def change(folder: Path, edit: object) -> None:

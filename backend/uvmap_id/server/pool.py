@@ -171,7 +171,7 @@ class Pool:
 
         Args:
             context: Of the server's sockets.
-            folder: For logs and the record of workers; no other server may use it.
+            folder: For logs and the workers' mark; no other server may use it.
             options: How workers are run.
 
         Raises:
@@ -304,7 +304,6 @@ class Pool:
             raise UVMapError(ErrorCode.WORKER_DIED, message, "Run: uvmap-id doctor") from error
         worker = _Worker(number, slot, process, now, oom_kills())
         self._workers[number] = worker
-        self._write_record()
         _log.info("worker %d started, process %d", number, process.pid)
         return worker
 
@@ -406,7 +405,6 @@ class Pool:
         left = worker.state is WorkerState.LEAVING and not worker.job
         worker.become(WorkerState.DEAD)
         del self._workers[worker.number]
-        self._write_record()
         _log.warning("worker %d ended with code %s%s", worker.number, code, "" if left else f": {kind}")
         self._judge(worker, now, failure)
         if not left:
@@ -440,13 +438,6 @@ class Pool:
                 worker.deadline += late
             if worker.pace is not None:
                 worker.pace.forgive(late)
-
-    def _write_record(self) -> None:
-        try:
-            self._record.write(tuple(worker.process.pid for worker in self._workers.values()))
-        except OSError as error:
-            # The workers' mark is on disk since the start, and is what counts.
-            _log.warning("the record of the workers can't be written: %s", error.strerror)
 
 
 def _personal(run: Run) -> list[str]:
