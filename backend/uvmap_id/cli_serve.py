@@ -103,7 +103,7 @@ def new(
 @keys.command()
 def show(
     client: Annotated[
-        bool, typer.Option("--client", help="The key that this machine's clients use elsewhere.")
+        bool, typer.Option("--client", help="This machine's key for backends elsewhere.")
     ] = False,
     state_dir: StateDir = None,
 ) -> None:

@@ -176,7 +176,7 @@ class _Server:
         last_busy = tidied = time.monotonic()
         pause = _TICK_S
         while not self._stop.came and not self._service.shutdown_asked:
-            heard = poller.poll(1000 * pause)
+            heard = poller.poll(max(1, round(1000 * pause)))
             now = time.monotonic()
             if heard or self._busy():
                 last_busy = now

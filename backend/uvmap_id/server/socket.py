@@ -139,7 +139,7 @@ class Router:
                 return client.bytes, owner, [frame.bytes for frame in frames]
             self.send(client.bytes, not_authorised())
 
-    def send(self, client: bytes, answer: Answer, blob: bytes | memoryview = b"") -> bool:
+    def send(self, client: bytes, answer: Answer, blob: bytes = b"") -> bool:
         """Send without waiting; whether it was taken. What can't be sent is dropped: clients ask again."""
         try:
             self._socket.send_multipart([client, *encode(answer, blob)], zmq.NOBLOCK)
