@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 import typer
 
 from uvmap_id import __version__
-from uvmap_id.cli_errors import EXIT_FAILED, errors_reported, print_failure
+from uvmap_id.cli_errors import EXIT_FAILED, errors_reported
 from uvmap_id.cli_jobs import jobs
 from uvmap_id.cli_serve import keys, serve, stop
 from uvmap_id.cli_weights import weights

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import getpass
+import logging
 import socket
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -43,7 +45,6 @@ def serve(
     """
     from uvmap_id.link import connection
     from uvmap_id.link.launcher import EXIT_ALREADY_RUNNING
-    from uvmap_id.server.logs import log_to
     from uvmap_id.server.main import AlreadyRunningError, ServerOptions
     from uvmap_id.server.main import serve as run_server
     from uvmap_id.server.retention import RetentionOptions
@@ -54,7 +55,7 @@ def serve(
             connection.make_state_dir(folder)
             for key in authorize or []:
                 _authorize(folder, key)
-            log_to(folder)
+            _log_to(folder)
             retention = RetentionOptions(keep_days, keep_gb)
             run_server(ServerOptions(folder, idle_minutes, bind=bind, workers=workers, retention=retention))
         except AlreadyRunningError as error:
@@ -101,7 +102,9 @@ def new(
 
 @keys.command()
 def show(
-    client: Annotated[bool, typer.Option("--client", help="The key that this machine's clients use elsewhere.")] = False,
+    client: Annotated[
+        bool, typer.Option("--client", help="This machine's key for backends elsewhere.")
+    ] = False,
     state_dir: StateDir = None,
 ) -> None:
     """Print this backend's public key, which its clients elsewhere need to know, and its fingerprint."""
@@ -145,6 +148,17 @@ def revoke(
 
         for name in AuthorizedKeys(_state(state_dir)).remove(which).values():
             typer.echo(f"{name or which} is kept out.", err=True)
+
+
+def _log_to(folder: Path) -> None:
+    """Into a file without a word of a person; and for whoever watches, onto the terminal as well."""
+    from uvmap_id.server.logs import JsonLinesHandler
+
+    handlers: list[logging.Handler] = [JsonLinesHandler(folder / "server.jsonl")]
+    if sys.stderr.isatty():
+        handlers.append(logging.StreamHandler())
+        handlers[-1].setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    logging.basicConfig(level=logging.INFO, handlers=handlers)
 
 
 def _state(chosen: Path | None) -> Path:

@@ -20,6 +20,7 @@ from uvmap_id.engines.base import Report, TextureSet
 from uvmap_id.link.errors import ErrorCode, UVMapError
 from uvmap_id.link.messages import Progress
 from uvmap_id.link.request import TextureRequest
+from uvmap_id.server import orphans
 from uvmap_id.server.words import to_line
 from uvmap_id.worker import serve
 
@@ -69,8 +70,7 @@ class ScriptedEngine:
             case "freeze":
                 os.kill(os.getpid(), signal.SIGSTOP)
             case "hold":
-                # PyDLL keeps Python's lock, so that no other thread runs meanwhile.
-                ctypes.PyDLL(None).sleep(60)
+                hold_for_ever()
             case "hog":
                 hog_memory()
             case "tight":
@@ -89,6 +89,10 @@ class ScriptedEngine:
                 for _ in range(3000):
                     os.write(2, (b"y" * 63 + b"\n") * 1024)
                 os.write(2, b"the last line\n")
+            case "babble":
+                for _ in range(3000):
+                    report("Working", 0.5)
+                    report("x" * 100_000, 0.5)
             case "whisper":
                 print(f"a library quotes {request.prompt!r}", file=sys.stderr)  # noqa: T201
                 if more[-1] == "crash":
@@ -129,6 +133,13 @@ class ScriptedEngine:
         return texture_set(side, request.seed, details)
 
 
+def hold_for_ever() -> None:
+    """Wait in C for a mutex that nobody gives back. PyDLL keeps Python's lock, so that no other thread runs."""
+    mutex = ctypes.create_string_buffer(128)
+    for _ in range(2):
+        ctypes.PyDLL(None).pthread_mutex_lock(mutex)
+
+
 def hog_memory() -> None:
     """Take all the memory that this process may have, which is not much from now on."""
     import resource
@@ -160,4 +171,7 @@ def texture_set(side: int, seed: int, details: dict[str, object]) -> TextureSet:
 
 
 if __name__ == "__main__":
+    if os.environ.get("UVMAP_ID_TEST_NO_DEATH_SIGNAL"):
+        # As on a system that has none.
+        orphans.ctypes.CDLL = lambda name: type("Nothing", (), {"prctl": lambda *arguments: 0})
     serve(lambda _name: ScriptedEngine())

@@ -2,126 +2,19 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import sys
 import time
-from collections import deque
-from collections.abc import Iterator
-from pathlib import Path
 
-import psutil
 import pytest
-import zmq
+from pool_bench import QUICK, SCRIPTED, Bench
 
 from uvmap_id.link.errors import ErrorCode
-from uvmap_id.link.messages import Cancelled, Failed, Progress
-from uvmap_id.link.request import TextureRequest
-from uvmap_id.server.limits import RestartLimits, StageLimits
-from uvmap_id.server.pool import DeathKind, Pool, PoolOptions, WorkerDied
-from uvmap_id.server.reaping import MARK_VARIABLE
-from uvmap_id.server.words import Finished, Run, WorkerWord
-
-SCRIPTED = (sys.executable, str(Path(__file__).parent / "scripted_worker.py"))
-TEST_VARIABLE = "UVMAP_ID_TEST_FOLDER"
-QUICK = RestartLimits(first_s=0.05)
-Said = WorkerWord | WorkerDied
+from uvmap_id.link.messages import Cancelled, Failed
+from uvmap_id.server.limits import StageLimits
+from uvmap_id.server.pool import DeathKind, PoolOptions, WorkerDied
+from uvmap_id.server.words import Finished
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="these faults are made with signals")
-
-
-class Bench:
-    """A pool and the loop that a server would run."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
-        self.pool = Pool(self.context, folder, PoolOptions(SCRIPTED, restarts=QUICK))
-        self.jobs = 0
-        self.heard: deque[Said] = deque()
-
-    def use(self, options: PoolOptions) -> Pool:
-        self.pool.close()
-        self.pool = Pool(self.context, self.folder, options)
-        return self.pool
-
-    def give(self, prompt: str) -> str:
-        self.jobs += 1
-        job = f"{self.jobs:032x}"
-        photo = self.folder / "photo"
-        photo.write_bytes(b"a photo")
-        out = self.folder / job
-        out.mkdir()
-        self.pool.run(Run(job, TextureRequest("0" * 64, prompt, size=512), (str(photo),), str(out)))
-        return job
-
-    def look(self, timeout_s: float = 0.02) -> list[Said]:
-        pause = self.pool.supervise()
-        self.pool.socket.poll(int(1000 * min(timeout_s, timeout_s if pause is None else pause)))
-        return list(self.pool.receive())
-
-    def until(self, kind: type | tuple[type, ...], timeout_s: float = 20.0) -> Said:
-        deadline = time.monotonic() + timeout_s
-        while time.monotonic() < deadline:
-            self.heard.extend(self.look() if not self.heard else ())
-            while self.heard:
-                said = self.heard.popleft()
-                if isinstance(said, kind):
-                    return said
-        raise AssertionError("it was not said in time")
-
-    def working(self, prompt: str) -> str:
-        """Gives a job and returns once the engine is at it."""
-        job = self.give(prompt)
-        while True:
-            said = self.until((Progress, WorkerDied))
-            assert isinstance(said, Progress)
-            if said.stage != "Starting":
-                return job
-
-    def death(self, timeout_s: float = 20.0) -> WorkerDied:
-        said = self.until((WorkerDied, Finished, Failed, Cancelled), timeout_s)
-        assert isinstance(said, WorkerDied), said
-        return said
-
-    def free_again(self) -> None:
-        deadline = time.monotonic() + 10
-        while not self.pool.free():
-            assert time.monotonic() < deadline, "no worker may be started"
-            self.look()
-
-
-@pytest.fixture
-def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
-    monkeypatch.setenv(TEST_VARIABLE, str(tmp_path))
-    bench = Bench(tmp_path)
-    yield bench
-    bench.pool.close()
-    bench.context.term()
-    assert marked(tmp_path) == []
-
-
-def marked(folder: Path) -> list[psutil.Process]:
-    """Workers and what they started, of any pool of this test."""
-    found = []
-    for process in psutil.process_iter():
-        with contextlib.suppress(psutil.Error):
-            environment = process.environ()
-            if MARK_VARIABLE in environment and environment.get(TEST_VARIABLE) == str(folder):
-                found.append(process)
-    return [process for process in found if lives(process)]
-
-
-def lives(process: psutil.Process) -> bool:
-    try:
-        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
-    except psutil.Error:
-        return False
-
-
-def worker_of(bench: Bench) -> psutil.Process:
-    (worker,) = [child for child in psutil.Process().children() if MARK_VARIABLE in child.environ()]
-    return worker
 
 
 def test_a_job_is_done_and_the_worker_stays(bench: Bench) -> None:
@@ -132,10 +25,10 @@ def test_a_job_is_done_and_the_worker_stays(bench: Bench) -> None:
     assert isinstance(finished, Finished)
     assert finished.job == job
     assert bench.pool.free() == 1
-    worker = worker_of(bench)
+    worker = bench.worker()
     bench.give("jeans")
     bench.until(Finished)
-    assert worker_of(bench) == worker
+    assert bench.worker() == worker
 
 
 SIGNALS = {
@@ -206,10 +99,10 @@ def test_a_worker_that_does_not_stop_is_killed(bench: Bench) -> None:
 
 def test_a_worker_that_stops_stays(bench: Bench) -> None:
     job = bench.working("slow")
-    worker = worker_of(bench)
+    worker = bench.worker()
     bench.pool.stop(job)
     assert bench.until((Cancelled, WorkerDied)) == Cancelled(job)
-    assert worker_of(bench) == worker
+    assert bench.worker() == worker
 
 
 @pytest.mark.parametrize("prompt", ["rubbish", "stranger", "endless"])
@@ -220,3 +113,57 @@ def test_a_worker_that_talks_nonsense_is_killed(bench: Bench, prompt: str) -> No
     bench.free_again()
     bench.give("shirt")
     bench.until(Finished)
+
+
+def test_a_job_that_takes_all_memory_is_told_so_and_the_process_is_replaced(bench: Bench) -> None:
+    job = bench.working("hog")
+    worker = bench.worker()
+    failed = bench.until((Failed, WorkerDied))
+    assert isinstance(failed, Failed)
+    assert (failed.job, failed.code) == (job, ErrorCode.OUT_OF_MEMORY)
+    assert "512 x 512" in failed.message
+    # Not to the worker that is about to end.
+    bench.free_again()
+    assert not worker.is_running()
+    bench.give("shirt")
+    finished = bench.until((Finished, Failed, WorkerDied))
+    assert isinstance(finished, Finished)
+    assert bench.pool.broken is None
+
+
+def test_a_job_that_fits_when_the_engine_does_with_less_is_done(bench: Bench) -> None:
+    job = bench.give("tight")
+    finished = bench.until((Finished, Failed, WorkerDied))
+    assert isinstance(finished, Finished)
+    assert finished.job == job
+    assert "once more with less" in (bench.folder / "worker-1.log").read_text()
+
+
+def test_an_idle_worker_that_dies_costs_no_job(bench: Bench) -> None:
+    bench.give("shirt")
+    bench.until(Finished)
+    bench.worker().kill()
+    death = bench.death()
+    assert (death.job, death.began, death.kind) == ("", False, DeathKind.KILLED)
+    bench.give("shirt")
+    bench.until(Finished)
+
+
+def test_a_job_given_to_a_worker_that_just_died_has_not_begun(bench: Bench) -> None:
+    bench.give("shirt")
+    bench.until(Finished)
+    bench.worker().kill()
+    job = bench.give("shirt")
+    death = bench.death()
+    assert (death.job, death.began) == (job, False)
+
+
+def test_a_word_that_comes_too_late_is_still_heard(bench: Bench) -> None:
+    """A worker that ends its job just as it is to be killed for being slow has ended its job."""
+    limits = StageLimits(load_s=0.4)
+    bench.use(PoolOptions(SCRIPTED, limits=limits, restarts=QUICK))
+    job = bench.working("brief")
+    finished = bench.until((Finished, Failed, WorkerDied))
+    assert isinstance(finished, Finished)
+    assert finished.job == job
+    assert bench.death().job == ""

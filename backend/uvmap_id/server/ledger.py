@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from uvmap_id.link.disk import disk_error
 from uvmap_id.link.errors import ErrorCode, UVMapError
-from uvmap_id.link.messages import Cancelled, Failed
+from uvmap_id.link.messages import Cancelled, Done, Failed
 
 from .rows import event_text, job_of, read_request
 from .schema import error_kind, open_database
@@ -121,20 +121,20 @@ class Ledger:
         except sqlite3.Error as error:
             raise self._trouble(error) from error
 
-    def insert(self, jobs: Sequence[NewJob], digests: Sequence[str]) -> None:
-        """Accept jobs that are not here yet, at the end of the queue. Raises `UVMapError`."""
+    def insert(self, jobs: Sequence[tuple[NewJob, str]], place: float) -> None:
+        """Accept jobs that are not here yet, each with its digest, at `place` and after it. Raises `UVMapError`."""
         try:
-            slots = self.keys.new(len(jobs))
+            slots = self.keys.take(len(jobs))
         except OSError as error:
             raise disk_error(error, self._path) from error
         try:
-            self.write(lambda: self._insert(jobs, digests, slots), essential=False)
+            self.write(lambda: self._insert(jobs, slots, place), essential=False)
         except UVMapError:
             with contextlib.suppress(OSError):
                 self.keys.forget(slots)
             raise
         if self._needs is not None:
-            for job in jobs:
+            for job, _digest in jobs:
                 self._needs.update((job.owner, photo) for photo in photos_of(job.request))
 
     def scrub(self) -> None:
@@ -170,6 +170,8 @@ class Ledger:
         columns |= {"state": state.value, "ended": self.clock()}
         if isinstance(event, Failed):
             columns["code"] = event.code
+        if isinstance(event, Done):
+            columns["result_bytes"] = sum(file.size for file in event.files)
         if not isinstance(event, Cancelled) and row["slot"] is not None:
             with contextlib.suppress(SealError):
                 columns["event"] = self.keys.seal(row["slot"], event_text(event))
@@ -183,13 +185,6 @@ class Ledger:
             "UPDATE job SET slot = NULL, request = NULL, event = NULL WHERE number = ?", (row["number"],)
         )
         self._forgotten.append(row)
-
-    def place(self, edge: str) -> float:
-        """A place in the queue: the one after all others for "max", the one before them for "min"."""
-        found = self._database.execute(
-            f"SELECT {edge}(place) FROM job INDEXED BY job_by_place WHERE state = 'queued'"  # noqa: S608
-        ).fetchone()[0]
-        return (found or 0.0) + (1.0 if edge == "max" else -1.0)
 
     def _attempt(self, change: Callable[[], Result]) -> Result:
         self._forgotten.clear()
@@ -224,9 +219,9 @@ class Ledger:
         else:
             self._to_shred.clear()
 
-    def _insert(self, jobs: Sequence[NewJob], digests: Sequence[str], slots: Sequence[int]) -> None:
-        place, now = self.place("max"), self.clock()
-        for number, (job, digest, slot) in enumerate(zip(jobs, digests, slots, strict=True)):
+    def _insert(self, jobs: Sequence[tuple[NewJob, str]], slots: Sequence[int], place: float) -> None:
+        now = self.clock()
+        for number, ((job, digest), slot) in enumerate(zip(jobs, slots, strict=True)):
             sealed = self.keys.seal(slot, canonical(job.request))
             self._database.execute(
                 f"INSERT INTO job ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, 'queued', ?, ?, ?, ?, ?)",  # noqa: S608

@@ -117,11 +117,11 @@ class _Server:
         with contextlib.ExitStack() as opened:
             self._store = Store(state / DATABASE_NAME, options.store)
             opened.callback(self._store.close)
-            self._staging = Staging(state / "photos")
+            self._staging = Staging(state / "photos", lambda: bool(self._store.watch_space()))
             self._results = Results(state / "results")
             self._recover()
             self._retention = Retention(self._store, self._results, self._staging, options.retention)
-            self._retention.sweep()
+            self._retention.start()
             allow_many_connections()
             self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
             opened.callback(self._context.destroy, 0)
@@ -136,13 +136,16 @@ class _Server:
                 count=options.workers,
                 cancel_grace_s=options.cancel_grace_s,
             )
+            (state / WORKERS_FOLDER).mkdir(mode=0o700, exist_ok=True)
             self._pool = Pool(self._context, state / WORKERS_FOLDER, pool_options)
             opened.callback(self._pool.close)
             self._welcome = Welcome(PROTOCOL, __version__, secrets.token_hex(16), options.workers)
             self._service = Service(
                 self._router, self._store, self._staging, self._results, self._retention, self._welcome
             )
-            self._runner = Runner(self._store, self._pool, self._results, self._staging, self._service.tell)
+            self._runner = Runner(
+                self._store, self._pool, self._results, self._staging, self._retention, self._service.tell
+            )
             self._service.runner = self._runner
             self._opened = opened.pop_all()
 
@@ -162,7 +165,7 @@ class _Server:
     def _recover(self) -> None:
         if self._store.set_aside is not None:
             _log.error("the database was damaged and is set aside as %s", self._store.set_aside)
-        changed = self._store.recover(self._results.finished)
+        changed = self._store.recover(self._results.done)
         if changed:
             _log.info("%d jobs of an earlier server go on", len(changed))
 
@@ -173,7 +176,7 @@ class _Server:
         last_busy = tidied = time.monotonic()
         pause = _TICK_S
         while not self._stop.came and not self._service.shutdown_asked:
-            heard = poller.poll(1000 * pause)
+            heard = poller.poll(max(1, round(1000 * pause)))
             now = time.monotonic()
             if heard or self._busy():
                 last_busy = now

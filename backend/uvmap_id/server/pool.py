@@ -171,7 +171,7 @@ class Pool:
 
         Args:
             context: Of the server's sockets.
-            folder: For logs and the record of workers; no other server may use it.
+            folder: For logs and the workers' mark; no other server may use it.
             options: How workers are run.
 
         Raises:
@@ -292,18 +292,18 @@ class Pool:
         slot = min(set(range(self._options.count)) - {worker.slot for worker in self._workers.values()})
         mark = worker_mark(self._mark, number)
         now = self._options.clock()
+        log = WorkerLog(self._folder / f"worker-{slot + 1}.log")
         try:
-            log = WorkerLog(self._folder / f"worker-{slot + 1}.log")
             process = WorkerProcess(
                 self._options.command, self._environment(slot, mark), mark, log, lambda line: self._post(number, line)
             )
         except OSError as error:
+            log.close()
             message = f"The worker can't be started: {error}."
             self._note_failed_start(now, message)
             raise UVMapError(ErrorCode.WORKER_DIED, message, "Run: uvmap-id doctor") from error
         worker = _Worker(number, slot, process, now, oom_kills())
         self._workers[number] = worker
-        self._write_record()
         _log.info("worker %d started, process %d", number, process.pid)
         return worker
 
@@ -405,7 +405,6 @@ class Pool:
         left = worker.state is WorkerState.LEAVING and not worker.job
         worker.become(WorkerState.DEAD)
         del self._workers[worker.number]
-        self._write_record()
         _log.warning("worker %d ended with code %s%s", worker.number, code, "" if left else f": {kind}")
         self._judge(worker, now, failure)
         if not left:
@@ -439,13 +438,6 @@ class Pool:
                 worker.deadline += late
             if worker.pace is not None:
                 worker.pace.forgive(late)
-
-    def _write_record(self) -> None:
-        try:
-            self._record.write(tuple(worker.process.pid for worker in self._workers.values()))
-        except OSError as error:
-            # The workers' mark is on disk since the start, and is what counts.
-            _log.warning("the record of the workers can't be written: %s", error.strerror)
 
 
 def _personal(run: Run) -> list[str]:

@@ -1,8 +1,8 @@
 """Ending processes for good: a worker with all that it started, and whatever a server that was killed left behind.
 
-A worker is known by a mark in its environment, which everything that it starts inherits. The mark is recorded before
-the first worker is started, so no moment exists at which one would be missed. A process without the mark is never
-killed for its number alone: numbers are used again.
+A worker is known by a mark in its environment, which everything that it starts inherits. The mark is on disk before
+the first worker is started, so no moment exists at which one would be missed. No process is killed for its number:
+numbers are used again, and a record can be forged.
 """
 
 from __future__ import annotations
@@ -16,11 +16,8 @@ import signal
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
-
-from uvmap_id.link.process import process_start
 
 if TYPE_CHECKING:
     from psutil import Process
@@ -38,40 +35,26 @@ _LOOK_EVERY_S = 0.005
 _log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class Recorded:
-    """A worker as the record has it: its process, and what `process_start` said of it."""
-
-    pid: int
-    started: str
-
-
 class Record:
-    """The file that tells the next server what this one started."""
+    """The file that tells the next server what marks this one's workers."""
 
     def __init__(self, folder: Path, mark: str) -> None:
-        """Written at once, with no worker. Raises `OSError`.
+        """Written at once, before there is a worker. Raises `OSError`.
 
         Args:
             folder: The server's own.
             mark: 32 hex digits; `worker_mark` makes the workers' of it.
         """
         self._path = folder / RECORD_NAME
-        self._mark = mark
-        self.write(())
-
-    def write(self, pids: tuple[int, ...]) -> None:
-        """These are the workers now. Raises `OSError`."""
-        workers = [{"pid": pid, "started": process_start(pid) or ""} for pid in pids]
         temporary = self._path.with_suffix(".part")
         temporary.unlink(missing_ok=True)
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "wb") as file:
-            file.write(json.dumps({"mark": self._mark, "workers": workers}).encode())
+            file.write(json.dumps({"mark": mark}).encode())
         temporary.replace(self._path)
 
     def remove(self) -> None:
-        """None is left. Raises `OSError`."""
+        """No worker is left. Raises `OSError`."""
         self._path.unlink(missing_ok=True)
 
 
@@ -86,7 +69,7 @@ def reap(folder: Path) -> int:
     Returns:
         How many processes were killed.
     """
-    mark, workers = _read_record(folder / RECORD_NAME)
+    mark = _read_record(folder / RECORD_NAME)
     if not mark:
         return 0
 
@@ -95,12 +78,10 @@ def reap(folder: Path) -> int:
 
     import psutil
 
-    # A worker may have started something without its environment; that is still in its session.
-    sessions: set[int] = set()
-    for worker in workers:
-        with contextlib.suppress(psutil.Error):
-            if process_start(worker.pid) == worker.started and is_ours(psutil.Process(worker.pid)):
-                sessions.add(worker.pid)
+    # A worker may have started something without its environment; that is still in its session, whose number stays
+    # taken while anything is in it. No worker is in the session of a server.
+    sessions = {_session(process.pid) for process in psutil.process_iter() if is_ours(process)}
+    sessions -= {_session(os.getpid()), 0}
     killed = _kill_all(lambda process: is_ours(process) or _session(process.pid) in sessions)
     if killed:
         _log.warning("ended %d processes that an earlier server had left", killed)
@@ -178,16 +159,14 @@ def _session(pid: int) -> int:
         return 0
 
 
-def _read_record(path: Path) -> tuple[str, list[Recorded]]:
-    """A record that is damaged tells nothing: it is no reason not to start."""
+def _read_record(path: Path) -> str:
+    """The mark, "" where there is none. A record that is damaged tells nothing: it is no reason not to start."""
     try:
         with path.open("rb") as file:
-            values = json.loads(file.read(_RECORD_LIMIT))
-        mark = values["mark"]
-        workers = [Recorded(int(worker["pid"]), str(worker["started"])) for worker in values["workers"]]
+            mark = json.loads(file.read(_RECORD_LIMIT))["mark"]
     except FileNotFoundError:
-        return "", []
+        return ""
     except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
         _log.warning("the record of an earlier server's workers can't be read: %s", type(error).__name__)
-        return "", []
-    return (mark, workers) if isinstance(mark, str) and _MARK.fullmatch(mark) else ("", [])
+        return ""
+    return mark if isinstance(mark, str) and _MARK.fullmatch(mark) else ""

@@ -11,18 +11,16 @@ from uvmap_id.link.messages import LOG_LIMIT, Accepted, Cancelled, Done, Failed,
 
 from .pool import DeathKind, Pool, WorkerDied
 from .results import Results
+from .retention import Retention
 from .staging import Staging
-from .states import JobState
+from .states import PAUSED_BY_CRASHES, PAUSED_BY_DISK, PAUSED_BY_USER, JobState
 from .store import Store, StoredJob
 from .words import Finished, Run, WorkerWord
-
-# Why the queue stands still; `Pong.paused` tells it.
-PAUSED_BY_USER, PAUSED_BY_DISK, PAUSED_BY_WORKERS = "user", "disk_full", "worker_crash_loop"
 
 _WAITING = {
     PAUSED_BY_USER: "Waiting: the queue is paused",
     PAUSED_BY_DISK: "Waiting: the disk is full",
-    PAUSED_BY_WORKERS: "Waiting: the engine does not start",
+    PAUSED_BY_CRASHES: "Waiting: the engine does not start",
 }
 
 _log = logging.getLogger(__name__)
@@ -33,12 +31,15 @@ Tell = Callable[[StoredJob, JobEvent | Preview], None]
 class Runner:
     """Runs claimed jobs on the workers, and sees to it that each ends in exactly one event."""
 
-    def __init__(self, store: Store, pool: Pool, results: Results, staging: Staging, tell: Tell) -> None:
+    def __init__(
+        self, store: Store, pool: Pool, results: Results, staging: Staging, retention: Retention, tell: Tell
+    ) -> None:
         """All parts are the caller's to close; `tell` hears of every event of every job."""
         self._store = store
         self._pool = pool
         self._results = results
         self._staging = staging
+        self._retention = retention
         self._tell = tell
         self._running: dict[str, StoredJob] = {}
         self._progress: dict[str, Progress] = {}
@@ -144,12 +145,12 @@ class Runner:
         if job.state is not JobState.DONE:
             self._results.discard(job.id)
         if job.state is JobState.CANCELLED:
-            self._staging.sweep(self._store.references())
+            self._retention.cancelled()
         self._tell(job, job.event)
 
     def _mourn(self, job: StoredJob | None, death: WorkerDied) -> None:
         if self._pool.broken is not None and not self._store.paused:
-            self._store.set_paused(PAUSED_BY_WORKERS)
+            self._store.set_paused(PAUSED_BY_CRASHES)
         if job is None:
             return
         if death.kind is DeathKind.IGNORED_CANCEL:

@@ -61,6 +61,8 @@ MIGRATIONS: tuple[str, ...] = (
         started REAL,
         ended REAL,
         acknowledged_at REAL,
+        -- Of the result's files; NULL where there is none.
+        result_bytes INTEGER,
         retry_of TEXT NOT NULL,
         code TEXT NOT NULL DEFAULT '',
         slot INTEGER UNIQUE,
@@ -71,6 +73,8 @@ MIGRATIONS: tuple[str, ...] = (
     CREATE INDEX job_by_state ON job (state, owner);
     CREATE INDEX job_in_queue ON job (priority, owner, session, place, state) WHERE state = 'queued';
     CREATE INDEX job_by_place ON job (place, state) WHERE state = 'queued';
+    CREATE INDEX job_with_result ON job (acknowledged_at, result_bytes) WHERE result_bytes IS NOT NULL;
+    CREATE INDEX job_acknowledged ON job (acknowledged_at) WHERE acknowledged;
 
     -- When each session's turn was last, as the number of that change.
     CREATE TABLE turn (

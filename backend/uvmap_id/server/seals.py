@@ -1,4 +1,4 @@
-"""Texts that can be made unreadable for good: each is sealed with a key that can be overwritten in its place.
+"""Texts that can be made unreadable for good: each is sealed with a key that can be replaced in its place.
 
 A database leaves copies of what it deletes in unused parts of its pages and in its log, and no setting of SQLite
 prevents all of them. So prompts and the like go into it sealed, and what is forgotten is the job's key. The keys
@@ -21,7 +21,6 @@ KEY_SIZE = 32
 _NONCE_SIZE = 16
 _CHECK_SIZE = 8
 _GROW_SLOTS = 128
-_EMPTY = bytes(KEY_SIZE)
 
 
 class SealError(Exception):
@@ -29,50 +28,44 @@ class SealError(Exception):
 
 
 class KeyFile:
-    """The keys of all jobs whose texts are still needed, each in a slot with a number."""
+    """Random keys in numbered slots. All slots hold one, also those that nothing is sealed with yet.
+
+    So a new job needs no change of the file, and a key that is forgotten is replaced by the next one.
+    """
 
     def __init__(self, path: Path, used: Iterable[int]) -> None:
-        """Open or create the file, and overwrite keys that an interrupted change left behind. Raises `OSError`.
+        """Open or create the file, and replace all keys that nothing readable should be sealed with. Raises `OSError`.
 
         Args:
             path: The file; readable by its owner alone.
-            used: The slots that are still needed.
+            used: The slots that are still needed. One that the file lacks stays reserved; its text can't be read.
         """
         flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0) | getattr(os, "O_NOFOLLOW", 0)
         self._descriptor = os.open(path, flags, 0o600)
-        content = os.read(self._descriptor, os.fstat(self._descriptor).st_size)
-        keys = [content[start : start + KEY_SIZE] for start in range(0, len(content), KEY_SIZE)]
-        wanted = set(used)
-        self._keys = {slot: keys[slot] for slot in wanted if slot < len(keys) and len(keys[slot]) == KEY_SIZE}
-        # A slot that is needed but not there is no free one: its key may come back with a backup of the file.
-        self._slots = len(content) // KEY_SIZE
-        self._free = [slot for slot in range(self._slots) if slot not in wanted]
-        self._reserved = wanted
-        self.forget([slot for slot in self._free if keys[slot] != _EMPTY])
-        heapq.heapify(self._free)
+        self._table = bytearray(os.read(self._descriptor, os.fstat(self._descriptor).st_size))
+        self._table = self._table[: len(self._table) // KEY_SIZE * KEY_SIZE]
+        self._reserved = set(used)
+        self._free: list[int] = []
+        # A server that died may have been about to forget any of them.
+        self.forget([slot for slot in range(self._slots) if slot not in self._reserved])
 
-    def new(self, count: int) -> list[int]:
-        """The slots of so many new keys, which are on the disk when this returns. Raises `OSError`."""
-        self._grow(count)
-        slots = heapq.nsmallest(count, self._free)
-        made = {slot: secrets.token_bytes(KEY_SIZE) for slot in slots}
-        for slot, key in made.items():
-            self._write(slot, key)
-        _sync(self._descriptor)
-        for _ in slots:
-            heapq.heappop(self._free)
-        self._keys |= made
-        return slots
+    def take(self, count: int) -> list[int]:
+        """So many slots whose keys are new and on the disk. Raises `OSError`."""
+        while len(self._free) < count:
+            self._grow()
+        return [heapq.heappop(self._free) for _ in range(count)]
 
     def forget(self, slots: Sequence[int]) -> None:
-        """Overwrite keys, and wait until the disk has it. Raises `OSError`."""
+        """Replace keys, and wait until the disk has it; then the slots are free. Raises `OSError`."""
         if not slots:
             return
         for slot in slots:
-            self._write(slot, _EMPTY)
+            if slot < self._slots:
+                self._write(slot, secrets.token_bytes(KEY_SIZE))
         _sync(self._descriptor)
         for slot in slots:
-            if self._keys.pop(slot, None) is not None:
+            self._reserved.discard(slot)
+            if slot < self._slots:
                 heapq.heappush(self._free, slot)
 
     def seal(self, slot: int, text: bytes) -> bytes:
@@ -93,24 +86,30 @@ class KeyFile:
         """Close the file."""
         os.close(self._descriptor)
 
-    def _key(self, slot: int) -> bytes:
-        try:
-            return self._keys[slot]
-        except KeyError:
-            raise SealError(f"There is no key in slot {slot}.") from None
+    @property
+    def _slots(self) -> int:
+        return len(self._table) // KEY_SIZE
 
-    def _grow(self, count: int) -> None:
-        while len(self._free) < count:
-            fresh = [slot for slot in range(self._slots, self._slots + _GROW_SLOTS) if slot not in self._reserved]
-            self._write(self._slots, _EMPTY * _GROW_SLOTS)
-            self._slots += _GROW_SLOTS
-            for slot in fresh:
+    def _key(self, slot: int) -> bytes:
+        if not 0 <= slot < self._slots:
+            raise SealError(f"There is no key in slot {slot}.")
+        return bytes(self._table[slot * KEY_SIZE : (slot + 1) * KEY_SIZE])
+
+    def _grow(self) -> None:
+        first = self._slots
+        self._write(first, secrets.token_bytes(KEY_SIZE * _GROW_SLOTS))
+        _sync(self._descriptor)
+        for slot in range(first, first + _GROW_SLOTS):
+            if slot not in self._reserved:
                 heapq.heappush(self._free, slot)
 
-    def _write(self, slot: int, content: bytes) -> None:
-        os.lseek(self._descriptor, slot * KEY_SIZE, os.SEEK_SET)
-        while content:
-            content = content[os.write(self._descriptor, content) :]
+    def _write(self, slot: int, keys: bytes) -> None:
+        start = slot * KEY_SIZE
+        os.lseek(self._descriptor, start, os.SEEK_SET)
+        rest = memoryview(keys)
+        while rest:
+            rest = rest[os.write(self._descriptor, rest) :]
+        self._table[start : start + len(keys)] = keys
 
 
 def _check(key: bytes, nonce: bytes, text: bytes) -> bytes:

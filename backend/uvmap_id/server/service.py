@@ -51,9 +51,10 @@ from uvmap_id.link.wire import build, decode, read_json
 from .handshake import agreed
 from .results import Results
 from .retention import Retention
-from .runner import PAUSED_BY_USER, PAUSED_BY_WORKERS, Runner
+from .runner import Runner
 from .socket import Router
 from .staging import Staging
+from .states import PAUSED_BY_CRASHES, PAUSED_BY_USER
 from .store import NewJob, Store, StoredJob
 from .zap import LOCAL_OWNER
 
@@ -260,17 +261,14 @@ class Service:
 
     def _acknowledge(self, owner: str, message: Acknowledge) -> Answer:
         self._known(message.job, owner)
-        self._store.acknowledge(message.job)
+        self._retention.acknowledge(message.job)
         self._listeners.pop(message.job, None)
-        self._retention.sweep()
         return Acknowledged(message.job)
 
     def _purge(self, owner: str, message: Purge) -> Answer:
-        gone = self._store.purge(owner, message.jobs or None)
+        gone = self._retention.purge(owner, message.jobs or None)
         for job in gone:
             self._listeners.pop(job.id, None)
-            self._results.remove(job.id)
-        self._staging.sweep(self._store.references())
         return Purged(len(gone))
 
     def _steer(self, owner: str, message: Pause | Resume | Shutdown) -> Answer | None:
@@ -287,7 +285,7 @@ class Service:
             case Pause():
                 self._store.set_paused(PAUSED_BY_USER)
             case Resume():
-                if self._store.paused == PAUSED_BY_WORKERS:
+                if self._store.paused == PAUSED_BY_CRASHES:
                     self.runner.mend()
                 self._store.set_paused("")
         return self.pong()

@@ -11,8 +11,15 @@ from enum import StrEnum
 from uvmap_id.link.messages import Accepted, Cancelled, Done, Failed
 from uvmap_id.link.request import TextureRequest
 
+from .space import BALLAST_BYTES, FLOOR_BYTES
+
 # A job that took so many workers down with it is not given to another one.
 DEATHS_LIMIT = 3
+
+# Why no job is begun.
+PAUSED_BY_USER = "user"
+PAUSED_BY_DISK = "disk_full"
+PAUSED_BY_CRASHES = "worker_crash_loop"
 
 End = Done | Failed | Cancelled
 
@@ -129,6 +136,36 @@ class Counts:
     def open(self) -> int:
         """Those that have not ended."""
         return self.queued + self.running
+
+
+@dataclass(frozen=True, slots=True)
+class StoreOptions:
+    """Limits of a store.
+
+    Attributes:
+        queue_limit: So many jobs of one owner may wait.
+        ballast_bytes: Size of the file that is removed when the disk is full; 0 does without.
+        floor_bytes: With less free on the disk no job is accepted or begun.
+    """
+
+    queue_limit: int = 10_000
+    ballast_bytes: int = BALLAST_BYTES
+    floor_bytes: int = FLOOR_BYTES
+
+
+@dataclass(frozen=True, slots=True)
+class ResultRecord:
+    """What retention needs to know of a finished job.
+
+    Attributes:
+        job: Its id.
+        size: Of its result's files, in bytes.
+        acknowledged_at: When the client had what it needed, in seconds since 1970; None while it hasn't.
+    """
+
+    job: str
+    size: int
+    acknowledged_at: float | None
 
 
 def canonical(request: TextureRequest) -> bytes:

@@ -4,83 +4,45 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from uvmap_id.link.disk import remove
 from uvmap_id.link.errors import ErrorCode, Failure, UVMapError
 from uvmap_id.link.messages import Cancelled, Done, Failed
 
+from .admission import check_room, not_here_yet
 from .ledger import Ledger
+from .order import first_place, forget_turns, last_place, next_in_queue, note_turn, place_before
 from .rows import job_of
 from .schema import set_aside_files
-from .space import BALLAST_BYTES, FLOOR_BYTES
 from .states import (
     DEATHS_LIMIT,
+    PAUSED_BY_CRASHES,
+    PAUSED_BY_DISK,
+    PAUSED_BY_USER,
     Counts,
     End,
     JobState,
     NewJob,
+    ResultRecord,
     StoredJob,
+    StoreOptions,
     check_transition,
-    request_digest,
 )
 
-__all__ = ["NewJob", "ResultRecord", "Store", "StoreOptions", "StoredJob"]
-
-PAUSED_BY_USER = "user"
-PAUSED_BY_DISK = "disk_full"
-PAUSED_BY_CRASHES = "worker_crash_loop"
+__all__ = [
+    "PAUSED_BY_CRASHES",
+    "PAUSED_BY_DISK",
+    "PAUSED_BY_USER",
+    "NewJob",
+    "ResultRecord",
+    "Store",
+    "StoreOptions",
+    "StoredJob",
+]
 
 _UNREADABLE = ("The job's request could not be read any more, because a file was damaged.", "Submit the job again.")
-
-_NEXT_IN_QUEUE = """
-    WITH top AS (
-        SELECT priority FROM job INDEXED BY job_in_queue WHERE state = 'queued' ORDER BY priority DESC LIMIT 1
-    ), heads AS (
-        SELECT number, owner, session, min(place) AS place
-        FROM job INDEXED BY job_in_queue WHERE state = 'queued' AND priority = (SELECT priority FROM top)
-        GROUP BY owner, session
-    )
-    SELECT number FROM heads
-    ORDER BY
-        (SELECT coalesce(max(served), 0) FROM turn WHERE turn.owner = heads.owner),
-        (SELECT coalesce(max(served), 0) FROM turn WHERE turn.owner = heads.owner AND turn.session = heads.session),
-        place
-    LIMIT 1
-"""
-
-
-@dataclass(frozen=True, slots=True)
-class StoreOptions:
-    """Limits of a store.
-
-    Attributes:
-        queue_limit: So many jobs of one owner may wait.
-        ballast_bytes: Size of the file that is removed when the disk is full; 0 does without.
-        floor_bytes: With less free on the disk no job is accepted or begun.
-    """
-
-    queue_limit: int = 10_000
-    ballast_bytes: int = BALLAST_BYTES
-    floor_bytes: int = FLOOR_BYTES
-
-
-@dataclass(frozen=True, slots=True)
-class ResultRecord:
-    """What retention needs to know of a finished job.
-
-    Attributes:
-        job: Its id.
-        owner: Whose it is.
-        acknowledged_at: When the client had what it needed, in seconds since 1970; None while it hasn't.
-    """
-
-    job: str
-    owner: str
-    acknowledged_at: float | None
 
 
 class Store:
@@ -93,18 +55,18 @@ class Store:
     def __init__(
         self,
         path: Path,
-        options: StoreOptions = StoreOptions(),
+        options: StoreOptions | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         """Open or create the database; one that can't be used is renamed and named in `set_aside`.
 
         Args:
             path: The database. Its companions lie beside it.
-            options: Limits.
+            options: Limits; the defaults unless told.
             clock: The wall clock.
         """
         self._path = path
-        self._options = options
+        self._options = options = options or StoreOptions()
         self._ledger = Ledger(path, options.ballast_bytes, options.floor_bytes, clock)
         aside = self._ledger.set_aside
         self.set_aside = aside.path if aside else None
@@ -159,10 +121,7 @@ class Store:
             rows = self._ledger.jobs("state = 'running' ORDER BY place DESC")
             for row in rows:
                 self._recover_row(row, finished)
-            self._ledger.execute(
-                "DELETE FROM turn WHERE NOT EXISTS (SELECT 1 FROM job WHERE job.owner = turn.owner"
-                " AND job.session = turn.session AND job.state IN ('queued', 'running'))"
-            )
+            forget_turns(self._ledger)
             return [row["id"] for row in rows]
 
         return [self._ledger.known(job) for job in self._ledger.write(change)]
@@ -181,14 +140,10 @@ class Store:
         Raises:
             UVMapError: `job_id_conflict`: the id is that of another request or owner. `queue_full`. `disk_full`.
         """
-        digests = {job.id: request_digest(job.request) for job in jobs}
-        fresh: dict[str, NewJob] = {}
-        for job in jobs:
-            if self._is_new(job, digests[job.id], fresh):
-                fresh[job.id] = job
-        if fresh:
-            self._check_room(fresh.values())
-            self._ledger.insert(list(fresh.values()), [digests[job] for job in fresh])
+        new = not_here_yet(self._ledger, jobs)
+        if new:
+            check_room(self._ledger, (job.owner for job, _digest in new), self._options.queue_limit)
+            self._ledger.insert(new, last_place(self._ledger))
         return [self._ledger.known(job.id) for job in jobs]
 
     def get(self, job: str, owner: str | None = None) -> StoredJob | None:
@@ -296,7 +251,7 @@ class Store:
                 self._ledger.update(row, priority=row["priority"] if priority is None else priority)
             elif before != job:
                 other = self._queued(before)
-                self._ledger.update(row, priority=other["priority"], place=self._place_before(other["number"]))
+                self._ledger.update(row, priority=other["priority"], place=place_before(self._ledger, other))
 
         self._ledger.write(change)
         return self._ledger.known(job)
@@ -346,20 +301,39 @@ class Store:
         self._ledger.scrub()
         return gone
 
+    def owners(self) -> set[str]:
+        """Everybody who has a job here."""
+        return {row[0] for row in self._ledger.read("SELECT DISTINCT owner FROM job")}
+
     def references(self) -> set[tuple[str, str]]:
         """Owner and hash of each staged file that a job may still need: until it is cancelled or acknowledged."""
         return set(self._ledger.needs())
 
-    def results(self) -> list[ResultRecord]:
-        """All jobs that are done, those first that were acknowledged longest ago."""
+    def results(self, acknowledged: bool = True) -> list[ResultRecord]:
+        """Results that are kept: of acknowledged jobs, the longest acknowledged first, or of the others."""
         rows = self._ledger.read(
-            "SELECT id, owner, acknowledged_at FROM job WHERE state = 'done' ORDER BY acknowledged_at, ended"
+            "SELECT id, result_bytes, acknowledged_at FROM job INDEXED BY job_with_result"
+            " WHERE result_bytes IS NOT NULL AND (acknowledged_at IS NOT NULL) = ? ORDER BY acknowledged_at",
+            acknowledged,
         )
         return [ResultRecord(*row) for row in rows]
 
+    def result_bytes(self) -> int:
+        """The size of all results together."""
+        sql = "SELECT coalesce(sum(result_bytes), 0) FROM job INDEXED BY job_with_result WHERE result_bytes IS NOT NULL"
+        return self._ledger.read(sql)[0][0]
+
+    def result_removed(self, job: str) -> None:
+        """The result of an acknowledged job is not kept any more."""
+        self._ledger.write(lambda: self._ledger.execute("UPDATE job SET result_bytes = NULL WHERE id = ?", job))
+
     def acknowledged_before(self, moment: float) -> list[str]:
-        """Ids of the jobs that were acknowledged before a moment, in seconds since 1970."""
-        return [row[0] for row in self._ledger.read("SELECT id FROM job WHERE acknowledged_at < ?", moment)]
+        """Ids of the jobs that were acknowledged before a moment, in seconds since 1970, and keep no result."""
+        sql = (
+            "SELECT id FROM job INDEXED BY job_acknowledged"
+            " WHERE acknowledged AND acknowledged_at < ? AND result_bytes IS NULL"
+        )
+        return [row[0] for row in self._ledger.read(sql, moment)]
 
     def forget_set_aside(self) -> int:
         """Delete all databases that were ever set aside, with all that is in them. Returns how many files went."""
@@ -369,36 +343,6 @@ class Store:
         return len(files)
 
     # --- parts of the above ------------------------------------------------------------------------------
-
-    def _is_new(self, job: NewJob, digest: str, fresh: dict[str, NewJob]) -> bool:
-        rows = self._ledger.jobs("id = ?", job.id)
-        if rows:
-            known = rows[0]["digest"], rows[0]["owner"]
-        elif job.id in fresh:
-            known = request_digest(fresh[job.id].request), fresh[job.id].owner
-        else:
-            return True
-        if known != (digest, job.owner):
-            raise UVMapError(
-                ErrorCode.JOB_ID_CONFLICT, "There is another job with this id.", "Submit it under a new id."
-            )
-        return False
-
-    def _check_room(self, jobs: Iterable[NewJob]) -> None:
-        if self._ledger.space.look():
-            raise UVMapError(
-                ErrorCode.DISK_FULL,
-                f"The disk that holds {self._path} is as good as full.",
-                "Free some space; the queue goes on by itself then.",
-            )
-        for owner, wanted in Counter(job.owner for job in jobs).items():
-            waiting = self._ledger.read("SELECT count(*) FROM job WHERE state = 'queued' AND owner = ?", owner)[0][0]
-            if waiting + wanted > self._options.queue_limit:
-                raise UVMapError(
-                    ErrorCode.QUEUE_FULL,
-                    f"The queue is full: {self._options.queue_limit:,} jobs wait.",
-                    "Wait until some of them are done.",
-                )
 
     def _recover_row(self, row: sqlite3.Row, finished: Callable[[str], Done | None]) -> None:
         done = finished(row["id"])
@@ -413,18 +357,14 @@ class Store:
 
     def _requeue(self, row: sqlite3.Row, deaths: int) -> None:
         state = JobState.QUEUED.value
-        self._ledger.update(row, state=state, deaths=deaths, place=self._ledger.place("min"), started=None)
+        self._ledger.update(row, state=state, deaths=deaths, place=first_place(self._ledger), started=None)
 
     def _claim(self) -> StoredJob | None:
-        found = self._ledger.read(_NEXT_IN_QUEUE)
-        if not found:
+        row = next_in_queue(self._ledger)
+        if row is None:
             return None
-        row = self._ledger.jobs("number = ?", found[0][0])[0]
         self._ledger.update(row, state=JobState.RUNNING.value, started=self._ledger.clock())
-        self._ledger.execute(
-            "INSERT INTO turn VALUES (?1, ?2, ?3) ON CONFLICT DO UPDATE SET served = ?3",
-            *(row["owner"], row["session"], self.seq),
-        )
+        note_turn(self._ledger, row)
         return self._ledger.known(row["id"])
 
     def _queued(self, job: str) -> sqlite3.Row:
@@ -434,24 +374,6 @@ class Store:
                 ErrorCode.JOB_STATE_WRONG, "The job does not wait any more.", "Only jobs that wait can be moved."
             )
         return row
-
-    def _place_before(self, number: int) -> float:
-        """A place just before another job's."""
-        place = self._ledger.jobs("number = ?", number)[0]["place"]
-        ahead = self._ledger.read(
-            "SELECT max(place) FROM job INDEXED BY job_by_place WHERE state = 'queued' AND place < ?", place
-        )[0][0]
-        if ahead is None:
-            return place - 1.0
-        between = (ahead + place) / 2
-        if ahead < between < place:
-            return between
-        # The places have come too near to each other.
-        self._ledger.execute(
-            "UPDATE job SET place = fresh.place FROM (SELECT number AS n, row_number() OVER (ORDER BY place) AS place"
-            " FROM job WHERE state = 'queued') AS fresh WHERE job.number = fresh.n"
-        )
-        return self._place_before(number)
 
     def _ended_rows(self, owner: str | None, jobs: Sequence[str] | None) -> list[sqlite3.Row]:
         whose, values = ("", ()) if owner is None else (" AND owner = ?", (owner,))

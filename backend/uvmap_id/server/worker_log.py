@@ -78,6 +78,10 @@ class WorkerLog:
         with contextlib.suppress(OSError), stream:
             while block := os.read(stream.fileno(), _BLOCK):
                 self._take(block)
+        self.close()
+
+    def close(self) -> None:
+        """Nothing more is written; the last lines are still at hand."""
         with self._lock:
             self._write(self._rest)
             self._rest = b""
