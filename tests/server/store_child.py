@@ -85,7 +85,9 @@ def _step(store: Store, promise: Callable[[str, str], object], die_at: Callable[
     if chance < 0.3:
         store.ask_cancel(job)
     die_at("before an end")
-    store.end(job, Done(job, "/x", {}, (ResultFile("a", 1, "0" * 64),)) if chance < 0.8 else Failed(job, "internal", ""))
+    store.end(
+        job, Done(job, "/x", {}, (ResultFile("a", 1, "0" * 64),)) if chance < 0.8 else Failed(job, "internal", "")
+    )
     promise("end", job)
     die_at("after an end")
     if chance < 0.6:
