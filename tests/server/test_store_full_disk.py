@@ -59,6 +59,11 @@ def fill_up(folder: Path) -> Path:
     return filler
 
 
+def add_without_end(store: Store) -> None:
+    for number in range(100, 10_000):
+        store.add([NewJob(name(number), REQUEST, "local")])
+
+
 def name(number: int) -> str:
     return f"{number:032x}"
 
@@ -74,8 +79,7 @@ def test_jobs_that_ran_still_end_on_a_full_disk(small_disk: Path) -> None:
             store.claim()
         filler = fill_up(small_disk)
         with pytest.raises(UVMapError) as caught:
-            for number in range(100, 10_000):
-                store.add([NewJob(name(number), REQUEST, "local")])
+            add_without_end(store)
         assert code_of(caught) == "disk_full"
         assert (small_disk / "jobs.db.ballast").exists(), "a new job is not worth the ballast"
         accepted = store.counts().open
