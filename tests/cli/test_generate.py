@@ -192,7 +192,7 @@ def test_help_explains_every_setting_of_the_engine(uvmap_id: Run) -> None:
 
 @pytest.mark.parametrize(
     ("prompt", "code"),
-    [("fail", "face_not_found"), ("break", "internal"), ("memory", "internal"), ("crash", "worker_died")],
+    [("fail", "face_not_found"), ("break", "internal"), ("memory", "out_of_memory"), ("crash", "worker_died")],
 )
 def test_a_job_that_failed_ends_with_1_and_leaves_nothing(
     uvmap_id: Run, server: Connection, face: Path, tmp_path: Path, prompt: str, code: str

@@ -76,7 +76,7 @@ def test_an_engine_that_refuses_the_photo_fails_the_job(
     ("prompt", "code", "sentence"),
     [
         ("break", ErrorCode.INTERNAL, "ZeroDivisionError"),
-        ("memory", ErrorCode.INTERNAL, "512 x 512"),
+        ("memory", ErrorCode.OUT_OF_MEMORY, "512 x 512"),
         ("wrong", ErrorCode.INTERNAL, "base_color"),
         ("talk", ErrorCode.INTERNAL, "manifest"),
         ("quit", ErrorCode.WORKER_DIED, "exit code 7"),

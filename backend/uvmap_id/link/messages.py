@@ -185,13 +185,15 @@ class Shutdown:
 class Welcome:
     """The handshake's answer: who serves here. `boot` changes with every start of the server.
 
-    `protocol` is the one to speak: the highest that both know.
+    `protocol` is the one to speak: the highest that both know. `seq` is the number of the newest change of a job, for
+    `List`: whatever changes from now on has a higher one.
     """
 
     protocol: int
     version: str
     boot: str
     workers: int = 1
+    seq: int = 0
 
 
 @dataclass(frozen=True, slots=True)

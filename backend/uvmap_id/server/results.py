@@ -1,11 +1,10 @@
-"""The server's files: photos that wait for their job, and folders with finished texture sets."""
+"""Folders with finished texture sets: complete or not there, and never served when they were altered."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import os
-from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import IO
@@ -21,38 +20,6 @@ _INDEX = "index.json"
 _INDEX_LIMIT = 256 * 1024
 _GONE = ".gone"
 _VERIFIED_KEPT = 10_000
-
-
-class StagedPhotos:
-    """Photos of jobs that have not ended. A face is nobody else's business: only the owner can read them."""
-
-    def __init__(self, folder: Path) -> None:
-        """Remove what an earlier server left. Raises `UVMapError` where the folder can't be written."""
-        self._folder = folder
-        remove(folder)
-        try:
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        except OSError as error:
-            raise disk_error(error, folder) from error
-
-    def add(self, job: str, photos: Sequence[bytes]) -> None:
-        """Keep a job's photos until it ends. Raises `UVMapError`."""
-        folder = self._folder / job
-        try:
-            folder.mkdir(mode=0o700)
-            for number, photo in enumerate(photos):
-                write_synced(folder / str(number), photo, 0o600)
-        except OSError as error:
-            remove(folder)
-            raise disk_error(error, self._folder) from error
-
-    def paths(self, job: str, count: int) -> tuple[Path, ...]:
-        """Where a job's photos lie, in the order in which they were added."""
-        return tuple(self._folder / job / str(number) for number in range(count))
-
-    def discard(self, job: str) -> None:
-        """The job has ended."""
-        remove(self._folder / job)
 
 
 class Results:

@@ -8,7 +8,7 @@ import sqlite3
 
 from uvmap_id.link.errors import LinkError
 from uvmap_id.link.messages import Accepted, Cancelled, Done, Failed
-from uvmap_id.link.request import DiffusionSettings, TextureRequest
+from uvmap_id.link.request import TextureRequest
 from uvmap_id.link.wire import build
 
 from .seals import KeyFile, SealError
@@ -46,11 +46,8 @@ def read_request(row: sqlite3.Row, keys: KeyFile) -> TextureRequest | None:
     if row["slot"] is None or row["request"] is None:
         return None
     try:
-        values = json.loads(keys.open(row["slot"], row["request"]))
-        diffusion = DiffusionSettings(**values.pop("diffusion"))
-        faces, maps = tuple(values.pop("more_faces")), tuple(values.pop("extra_maps"))
-        return TextureRequest(**values, diffusion=diffusion, more_faces=faces, extra_maps=maps)
-    except (SealError, KeyError, TypeError, ValueError):
+        return build(TextureRequest, json.loads(keys.open(row["slot"], row["request"])))
+    except (SealError, ValueError, TypeError, LinkError):
         return None
 
 

@@ -180,4 +180,4 @@ def request_digest(request: TextureRequest) -> str:
 
 def photos_of(request: TextureRequest) -> frozenset[str]:
     """The hashes of all files that a request names."""
-    return frozenset((request.face_sha256, *request.more_faces))
+    return frozenset(request.files)
