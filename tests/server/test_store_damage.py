@@ -1,4 +1,4 @@
-"""Databases and keys that were cut off, overwritten, lost or made by another version; and places that can't hold any."""
+"""Databases and keys that were cut off, overwritten, lost or another version's; and places that can't hold any."""
 
 from __future__ import annotations
 

@@ -243,7 +243,7 @@ class StoreMachine(RuleBasedStateMachine):
             assert stored.request == (request(job) if known.remembered else None)
             assert getattr(stored.event, "code", "") == known.code
             if known.state is JobState.DONE:
-                assert stored.event == Done(job, *(("/x", {"prompt": job}) if known.remembered else ("",)))
+                assert stored.event == (Done(job, "/x", {"prompt": job}) if known.remembered else Done(job, ""))
         counts = self.store.counts()
         assert counts.open == sum(not known.state.ended for known in self.model.values())
         assert sum((counts.open, counts.done, counts.failed, counts.cancelled)) == len(self.model)
