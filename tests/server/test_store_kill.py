@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import random
 import signal
 import sqlite3
 import sys
@@ -14,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from store_child import AT_RANDOM, OPTIONS, POINTS, child
+from store_child import AT_RANDOM, CHANCE, OPTIONS, POINTS, child
 
 from uvmap_id.link.messages import Cancelled
 from uvmap_id.server.states import JobState
@@ -43,11 +42,11 @@ def rehearse(folder: Path, kills: int, recovers: bool = True) -> Tally:
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["store_child"])
     rounds = [point for point in (AT_RANDOM, *POINTS) for _ in range(kills)]
-    random.shuffle(rounds)
+    CHANCE.shuffle(rounds)
     for point in rounds:
         process = context.Process(target=child, args=(folder, point, recovers))
         process.start()
-        process.join(0.05 + random.random() * 0.2 if point == AT_RANDOM else _HANGS_S)
+        process.join(0.05 + CHANCE.random() * 0.2 if point == AT_RANDOM else _HANGS_S)
         if point == AT_RANDOM:
             process.kill()
             process.join()
