@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from uvmap_id.link.errors import ErrorCode, LinkError, UVMapError
-from uvmap_id.link.wire import build
 from uvmap_id.link.photo import photo_hash
 from uvmap_id.link.request import DiffusionSettings, TextureRequest
 from uvmap_id.link.texture_set import MANIFEST_LIMIT
+from uvmap_id.link.wire import build
 
 # Stands in for the photos until they have been read.
 NO_PHOTO = photo_hash(b"")

@@ -177,14 +177,7 @@ class Worker:
             return self._inbox.next_run()
 
     def _say(self, word: WorkerWord | WorkerNote) -> None:
-        line = to_line(word)
-        if len(line) > LINE_LIMIT:
-            if isinstance(word, Preview):
-                return
-            if isinstance(word, Finished):
-                message = f"The texture's manifest is too long ({len(line)} bytes)."
-                line = to_line(Failed(word.job, ErrorCode.INTERNAL.value, message))
-        self._out.write(line)
+        self._out.write(to_line(word))
         self._out.flush()
 
     def _result_of(self, run: Run) -> Finished | Failed | Cancelled:

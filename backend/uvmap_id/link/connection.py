@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .errors import ErrorCode, LinkError, UVMapError
-from .wire import build
 from .process import is_running
+from .wire import build
 
 STATE_DIR_VARIABLE = "UVMAP_ID_STATE_DIR"
 FILE_NAME = "connection.json"
