@@ -101,7 +101,13 @@ def test_a_message_carries_one_bounded_blob() -> None:
 
 
 def test_the_longest_listing_fits_into_a_header() -> None:
-    longest = JobItem(JOB, "cancelled", 10**12, "s" * 64, -100, 1.8e9, 1.8e9, "t" * 80, 0.123456789, *("\u00e4" * 80,) * 2)
+    text = "\u00e4" * 120
+    longest = JobItem(
+        *(JOB, "cancelled", 10**12, "s" * 64, -100, 1.8e9, 1.8e9, "t" * 80, 0.123456789),
+        code="worker_crash_loop",
+        message=text,
+        hint=text,
+    )
     assert len(encode(Listing((longest,) * LIST_LIMIT, 10**12, True))) == 2
 
 

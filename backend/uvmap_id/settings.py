@@ -18,7 +18,8 @@ from uvmap_id.link.wire import build
 # Stands in for the photos until they have been read.
 NO_PHOTO = photo_hash(b"")
 
-_PHOTO_FIELDS = ("face_sha256", "more_faces")
+# What names files that are not part of the settings.
+_PHOTO_FIELDS = ("face_sha256", "more_faces", "region")
 _NUMBERS: Mapping[str, tuple[type[int] | type[float], ErrorCode]] = {
     "size": (int, ErrorCode.SIZE_NOT_OFFERED),
     "seed": (int, ErrorCode.SEED_OUT_OF_RANGE),

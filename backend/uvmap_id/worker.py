@@ -21,11 +21,12 @@ from functools import partial
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
-from uvmap_id.engines.base import Engine, EngineLostError, JobCancelled, Resting, Sparing
+from uvmap_id.engines.base import Engine, EngineLostError, JobCancelled, Report, Resting, Sparing, TextureSet
 from uvmap_id.engines.memory import ran_out_of_memory
 from uvmap_id.link.disk import disk_error
 from uvmap_id.link.errors import ErrorCode, LinkError, UVMapError
 from uvmap_id.link.messages import Cancelled, Failed, Preview, Progress
+from uvmap_id.link.request import TextureRequest
 from uvmap_id.server.orphans import EXIT_ORPHANED, end_with_server, offer_to_the_kernel
 from uvmap_id.server.words import (
     LINE_LIMIT,
@@ -84,6 +85,8 @@ class Inbox:
                 _log.error("the server's line makes no sense: %s", error)
                 continue
             if isinstance(word, Run):
+                # A job may be run again after it was stopped.
+                self._stopped.discard(word.job)
                 self._runs.put(word)
             elif isinstance(word, Stop):
                 self._stopped.add(word.job)
@@ -226,7 +229,8 @@ class Worker:
         report = ProgressReport(run.job, self._say, self._inbox)
         report(STARTING, 0.0)
         engine = self._engine(run.request.engine)
-        textures = engine.generate(run.request, tuple(_read(Path(photo)) for photo in run.photos), report)
+        files = tuple(_read(Path(photo)) for photo in run.photos)
+        textures = _generated(engine, run.request, files, report)
         report(SAVING, 1.0)
         # Not needed before the first job, and as slow as an engine to import.
         from uvmap_id.manifest import write_texture_set
@@ -236,7 +240,8 @@ class Worker:
             # A first try that ran out of memory may have left some.
             for file in folder.iterdir():
                 file.unlink()
-            return Finished(run.job, write_texture_set(folder, run.request, engine, textures))
+            manifest = write_texture_set(folder, run.request, engine, textures, lambda: report(SAVING, 1.0))
+            return Finished(run.job, manifest)
         except OSError as error:
             raise disk_error(error, folder) from error
 
@@ -245,6 +250,15 @@ class Worker:
         if chosen not in self._engines:
             self._engines[chosen] = self._engine_factory(chosen)
         return self._engines[chosen]
+
+
+def _generated(engine: Engine, request: TextureRequest, files: tuple[bytes, ...], report: Report) -> TextureSet:
+    if not request.region.maps:
+        return engine.generate(request, files, report)
+    # As slow as an engine to import, and seldom needed.
+    from uvmap_id.engines.region import generate_in_region
+
+    return generate_in_region(engine, request, files, report)
 
 
 def _out_of_memory(run: Run) -> Failed:

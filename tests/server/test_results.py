@@ -11,7 +11,7 @@ import pytest
 from uvmap_id.link.disk import disk_error, write_synced
 from uvmap_id.link.errors import ErrorCode, UVMapError
 from uvmap_id.link.logs import last_words, open_log
-from uvmap_id.server.results import Results, StagedPhotos
+from uvmap_id.server.results import Results
 
 
 def test_a_result_has_its_name_only_when_it_is_complete(tmp_path: Path) -> None:
@@ -41,32 +41,11 @@ def test_a_new_server_removes_only_what_is_unfinished(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["done"]
 
 
-@pytest.mark.skipif(os.name != "posix", reason="file modes are a matter of POSIX")
-def test_staged_photos_are_their_owners_alone(tmp_path: Path) -> None:
-    photos = StagedPhotos(tmp_path / "photos")
-    photos.add("job", [b"face", b"\x93NUMPY"])
-    paths = photos.paths("job", 2)
-    assert [path.read_bytes() for path in paths] == [b"face", b"\x93NUMPY"]
-    assert {path.stat().st_mode & 0o777 for path in paths} == {0o600}
-    assert {path.stat().st_mode & 0o777 for path in (paths[0].parent, tmp_path / "photos")} == {0o700}
-
-
-def test_photos_go_with_their_job_or_with_the_next_server(tmp_path: Path) -> None:
-    photos = StagedPhotos(tmp_path / "photos")
-    photos.add("a", [b"face"])
-    photos.add("b", [b"face"])
-    photos.discard("a")
-    assert [path.name for path in (tmp_path / "photos").iterdir()] == ["b"]
-    StagedPhotos(tmp_path / "photos")
-    assert list((tmp_path / "photos").iterdir()) == []
-
-
 def test_a_folder_that_cannot_be_made_is_reported(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    for make in (StagedPhotos, Results):
-        with pytest.raises(UVMapError) as caught:
-            make(tmp_path / "file" / "folder")
-        assert caught.value.failure.code == ErrorCode.OUTPUT_NOT_WRITABLE
+    with pytest.raises(UVMapError) as caught:
+        Results(tmp_path / "file" / "folder")
+    assert caught.value.failure.code == ErrorCode.OUTPUT_NOT_WRITABLE
 
 
 @pytest.mark.parametrize(

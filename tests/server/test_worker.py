@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from uvmap_id.link.messages import Failed
+from uvmap_id.link.messages import Failed, Progress
 from uvmap_id.link.request import TextureRequest
-from uvmap_id.server.words import Finished, Leaving, Ready, Run, Word, from_line, to_line
+from uvmap_id.server.words import SAVING, Finished, Leaving, Ready, Run, Stop, Word, from_line, to_line
 
 PROGRAM = """
 import sys
@@ -63,7 +63,7 @@ def run(worker: subprocess.Popen[bytes], folder: Path, prompt: str, engine: str 
     return words_of(worker, folder, prompt, engine)[-1]  # pyright: ignore[reportReturnType]
 
 
-def words_of(worker: subprocess.Popen[bytes], folder: Path, prompt: str, engine: str = "auto") -> list[Word]:
+def words_of(worker: subprocess.Popen[bytes], folder: Path, prompt: str, engine: str = "auto", size: int = 512) -> list[Word]:
     """All that the worker says until the job has ended."""
     photo = folder / "photo"
     photo.write_bytes(b"a photo")
@@ -73,7 +73,7 @@ def words_of(worker: subprocess.Popen[bytes], folder: Path, prompt: str, engine:
         file.unlink()
     assert worker.stdin is not None
     assert worker.stdout is not None
-    request = TextureRequest("0" * 64, prompt, size=512, engine=engine)
+    request = TextureRequest("0" * 64, prompt, size=size, engine=engine)
     worker.stdin.write(to_line(Run("job", request, (str(photo),), str(out))))
     worker.stdin.flush()
     words: list[Word] = []
@@ -149,6 +149,19 @@ def test_other_engines_give_way(worker: subprocess.Popen[bytes], tmp_path: Path)
     assert isinstance(failed, Failed)
     assert worker.wait(timeout=10) == 0
     assert error_output(worker).count(b"Traceback") == 2
+
+
+def test_each_map_that_is_saved_is_a_sign_of_life(worker: subprocess.Popen[bytes], tmp_path: Path) -> None:
+    words = words_of(worker, tmp_path, "jeans", size=2048)
+    saving = [word for word in words if isinstance(word, Progress) and word.stage == SAVING]
+    assert len(saving) > 1
+
+
+def test_a_job_that_was_stopped_can_be_run_again(worker: subprocess.Popen[bytes], tmp_path: Path) -> None:
+    assert worker.stdin is not None
+    run(worker, tmp_path, "jeans")
+    worker.stdin.write(to_line(Stop("job")))
+    assert isinstance(run(worker, tmp_path, "jeans"), Finished)
 
 
 def error_output(worker: subprocess.Popen[bytes]) -> bytes:

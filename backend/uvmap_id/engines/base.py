@@ -56,7 +56,9 @@ class Engine(Protocol):
     version: str
 
     def generate(self, request: TextureRequest, photos: tuple[bytes, ...], report: Report) -> TextureSet:
-        """Make the texture set. `photos` are the files behind `face_sha256` and `more_faces`, in this order.
+        """Make the texture set. `photos` are the files behind `request.files`, in this order.
+
+        An engine may paint all of it anew: `engines.region.regenerated` keeps what lies outside of the region.
 
         Raises:
             UVMapError: The photo or the request can't be used; says why and what to do.

@@ -28,6 +28,8 @@ class ErrorCode(StrEnum):
     SEED_OUT_OF_RANGE = "seed_out_of_range"
     RELIGHT_OUT_OF_RANGE = "relight_out_of_range"
     SETTINGS_UNREADABLE = "settings_unreadable"
+    REGION_INCOMPLETE = "region_incomplete"
+    REGION_EMPTY = "region_empty"
     SETTING_OUT_OF_RANGE = "setting_out_of_range"
     SCHEDULER_UNKNOWN = "scheduler_unknown"
     EMBEDDING_INVALID = "embedding_invalid"

@@ -185,13 +185,15 @@ class Shutdown:
 class Welcome:
     """The handshake's answer: who serves here. `boot` changes with every start of the server.
 
-    `protocol` is the one to speak: the highest that both know.
+    `protocol` is the one to speak: the highest that both know. `seq` is the number of the newest change of a job, for
+    `List`: whatever changes from now on has a higher one.
     """
 
     protocol: int
     version: str
     boot: str
     workers: int = 1
+    seq: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -417,6 +419,7 @@ Answer = (
     Welcome | Pong | Refused | BlobState | AcceptedMany | Listing | Moved | Chunk | Acknowledged | Purged | Preview
 ) | JobEvent
 Message = Command | Answer
+
 
 def is_job_id(text: str) -> bool:
     """True for the 32 lower-case hex digits that a client chooses for a job."""

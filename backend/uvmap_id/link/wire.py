@@ -26,7 +26,7 @@ _TYPES: dict[str, type] = {cls.__name__.lower(): cls for cls in typing.get_args(
 _GROWING = frozenset((Hello, *typing.get_args(Answer)))
 
 
-def encode(message: Message, blob: bytes | memoryview = b"") -> list[bytes | memoryview]:
+def encode(message: Message, blob: bytes = b"") -> list[bytes]:
     """The frames of a message with at most one blob of at most `FRAME_LIMIT` bytes. Raises `LinkError`."""
     header = {"t": type(message).__name__.lower(), **dataclasses.asdict(message)}
     if blob:
@@ -111,7 +111,8 @@ def build(cls: type[Built], values: Mapping[str, Any], growing: bool = False) ->
     missing = required - set(values)
     if missing:
         raise LinkError(f"{cls.__name__} lacks {sorted(missing)[0]!r}.")
-    return cls(**{name: _checked(hints[name], value, f"{cls.__name__}.{name}", growing) for name, value in values.items()})
+    checked = {n: _checked(hints[n], value, f"{cls.__name__}.{n}", growing) for n, value in values.items()}
+    return cls(**checked)
 
 
 @functools.cache

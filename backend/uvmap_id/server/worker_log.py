@@ -159,4 +159,4 @@ def personal_texts(run: Run) -> list[str]:
     texts = {request.diffusion.negative_prompt, request.diffusion.template}
     texts -= {defaults.negative_prompt, defaults.template}
     photos = [*run.photos, *(Path(photo).name for photo in run.photos)]
-    return [request.prompt, request.subject, *texts, request.face_sha256, *request.more_faces, *photos]
+    return [request.prompt, request.subject, *texts, *request.files, *photos]

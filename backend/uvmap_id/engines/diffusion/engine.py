@@ -16,7 +16,7 @@ from torch import Tensor
 import uvmap_id
 from uvmap_id.atlas.layout import Atlas
 from uvmap_id.engines.base import Report, TextureSet
-from uvmap_id.engines.diffusion.anchor import ProjectedFace, face_mask, project_face
+from uvmap_id.engines.diffusion.anchor import ProjectedFace, make_anchor, project_face
 from uvmap_id.engines.diffusion.choice import (
     WeightsChoice,
     choose_weights,
@@ -28,11 +28,10 @@ from uvmap_id.engines.diffusion.finishing import FinishedTexture, finish
 from uvmap_id.engines.diffusion.loaded import PipelineHolder
 from uvmap_id.engines.diffusion.upscale import Upscaler, enlarge_smoothly
 from uvmap_id.engines.projection.engine import ProjectionEngine
+from uvmap_id.engines.region import OldTexture, read_old
 from uvmap_id.faces.identity import Identity, IdentityReader
 from uvmap_id.link.request import DiffusionSettings, TextureRequest
-from uvmap_id.pictures import resize
 from uvmap_id.pipelines import previews
-from uvmap_id.pipelines.anchor import Anchor
 from uvmap_id.pipelines.prompts import fill_template, read_subject
 from uvmap_id.pipelines.uvmap_id import UVMapIDPipeline
 from uvmap_id.weights.store import WeightsStore
@@ -75,10 +74,12 @@ class UVMapIDEngine:
         upscaler = upscaler_file(self._store, settings.upscaler)
         prompt = fill_template(settings.template, request.prompt, request.subject)
         report("Recognising the face", _IDENTITY_AT)
-        identity = self._identity(photos) if choice.knows_faces and settings.identity_strength > 0 else None
+        knows = choice.knows_faces and settings.identity_strength > 0
+        identity = self._identity(photos[: len(request.faces)]) if knows else None
         face = self._projected(request, photos[0], report) if settings.anchor > 0 else None
+        old = read_old(request, photos, self._atlas)
         report("Loading the weights", _LOADING_AT)
-        painting = self._paint(choice, request, prompt, identity, face, report)
+        painting = self._paint(choice, request, prompt, identity, (face, old), report)
         details = self._details(choice, prompt, settings, identity, face, painting)
         if self._sparing:
             # The next job has to load the weights again, but large maps and the weights need not fit together.
@@ -128,7 +129,7 @@ class UVMapIDEngine:
         request: TextureRequest,
         prompt: str,
         identity: Identity | None,
-        face: ProjectedFace | None,
+        held: tuple[ProjectedFace | None, OldTexture | None],
         report: Report,
     ) -> _Painting:
         settings = request.diffusion
@@ -148,7 +149,7 @@ class UVMapIDEngine:
                 identity_strength=settings.identity_strength,
                 scheduler=settings.scheduler,
                 preset=settings.preset,
-                anchor=None if face is None else self._anchor(face, side),
+                anchor=make_anchor(self._atlas, *held, side),
                 height=side,
                 width=side,
                 on_step=watch,
@@ -158,10 +159,6 @@ class UVMapIDEngine:
         painting, spared = self._holder.run(work, choice)
         painting.spared = spared
         return painting
-
-    def _anchor(self, face: ProjectedFace, side: int) -> Anchor:
-        small = resize(face.texture, (side, side)).astype(np.float32)
-        return Anchor(small[None], face_mask(self._atlas, side).astype(np.float32), face.anchor)
 
     def _details(
         self,
