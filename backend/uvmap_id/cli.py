@@ -165,7 +165,8 @@ def generate(
         if not face:
             raise UVMapError(ErrorCode.FACE_FILE_MISSING, "There is no photo of a face.", "Name one: --face photo.jpg")
         # The cheap checks come before the photos are read.
-        _make(requested(settings, given, diffusion), face, _Change(base, region or [], mask), out, _elsewhere(backend, backend_key))
+        request, change = requested(settings, given, diffusion), _Change(base, region or [], mask)
+        _make(request, face, change, out, _elsewhere(backend, backend_key))
 
 
 class _Change(NamedTuple):

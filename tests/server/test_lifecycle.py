@@ -17,7 +17,8 @@ from uvmap_id.link.client import Client
 from uvmap_id.link.connection import Connection, read_connection
 from uvmap_id.link.errors import ErrorCode, UVMapError
 from uvmap_id.link.launcher import ensure_server
-from uvmap_id.link.messages import Accepted, Answer, Done, Preview
+from uvmap_id.link.exchange import Event
+from uvmap_id.link.messages import Accepted, Done, Preview
 from uvmap_id.link.request import TextureRequest
 
 Ask = Callable[..., TextureRequest]
@@ -265,7 +266,7 @@ def test_a_client_that_does_not_read_loses_previews_and_nothing_else(state: Path
             quick.ping()
             quick.poll()
             time.sleep(0.05)
-        answers: list[Answer] = []
+        answers: list[Event] = []
         while not answers or not isinstance(answers[-1], Done):
             assert time.monotonic() < deadline, "the end was never heard of"
             answers += slow.poll()
