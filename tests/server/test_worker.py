@@ -63,7 +63,9 @@ def run(worker: subprocess.Popen[bytes], folder: Path, prompt: str, engine: str 
     return words_of(worker, folder, prompt, engine)[-1]  # pyright: ignore[reportReturnType]
 
 
-def words_of(worker: subprocess.Popen[bytes], folder: Path, prompt: str, engine: str = "auto", size: int = 512) -> list[Word]:
+def words_of(
+    worker: subprocess.Popen[bytes], folder: Path, prompt: str, engine: str = "auto", size: int = 512
+) -> list[Word]:
     """All that the worker says until the job has ended."""
     photo = folder / "photo"
     photo.write_bytes(b"a photo")
