@@ -18,7 +18,8 @@ from uvmap_id.link.errors import ErrorCode, UVMapError
 
 if TYPE_CHECKING:
     from uvmap_id.link.client import Client
-    from uvmap_id.link.messages import Answer, JobItem, Pong
+    from uvmap_id.link.exchange import Event
+    from uvmap_id.link.messages import JobItem, Pong
 
 jobs = typer.Typer(help="The backend's queue: see, cancel, repeat and forget jobs.", no_args_is_help=True)
 
@@ -55,10 +56,13 @@ def list_jobs(
 @jobs.command()
 def show(job: Annotated[str, typer.Argument(help="Id of a job, or its beginning.", show_default=False)]) -> None:
     """Show all that is known of one job, as JSON: its state, and how far it is or how it ended."""
+    from uvmap_id.link.messages import Accepted, Cancelled, Done, Failed, Progress
+
     with _connected() as client:
         item = _found(_items(client), job)
-        event = _ask(client, lambda: client.status(item.job), object, item.job)
-        values = {**dataclasses.asdict(item), "event": {"t": type(event).__name__.lower(), **dataclasses.asdict(event)}}
+        event = _ask(client, lambda: client.status(item.job), (Accepted, Progress, Done, Failed, Cancelled), item.job)
+        said = dataclasses.asdict(event)
+        values = {**dataclasses.asdict(item), "event": {"t": type(event).__name__.lower(), **said}}
         typer.echo(json.dumps(values, indent=2))
 
 
@@ -161,7 +165,9 @@ def _connected() -> Iterator[Client]:
             yield client
 
 
-def _ask(client: Client, send: Callable[[], object], expected: type[Expected], subject: str = "") -> Expected:
+def _ask(
+    client: Client, send: Callable[[], object], expected: type[Expected] | tuple[type[Expected], ...], subject: str = ""
+) -> Expected:
     """Send something and block until its answer comes. Raises `UVMapError` where it is refused."""
     from uvmap_id.link.client import error_of
     from uvmap_id.link.messages import Refused
@@ -175,7 +181,7 @@ def _ask(client: Client, send: Callable[[], object], expected: type[Expected], s
     raise UVMapError(ErrorCode.BACKEND_LOST, "The backend does not answer.", "Try again.")
 
 
-def _answers(client: Client) -> Iterator[Answer]:
+def _answers(client: Client) -> Iterator[Event]:
     deadline = time.monotonic() + _ANSWER_S
     while time.monotonic() < deadline:
         yield from client.poll()
