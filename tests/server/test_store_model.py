@@ -156,15 +156,19 @@ class StoreMachine(RuleBasedStateMachine):
         self.seen[owner] = (seq, states)
         assert states == {job: known.state for job, known in self.model.items() if known.owner == owner}
 
-    @rule(why=st.sampled_from(["", "", "user"]))
+    @rule(why=st.sampled_from(["", "", "", "user"]))
     def pause(self, why: str) -> None:
         self.store.set_paused(why)
         self.paused = why
 
     # --- what the server does ------------------------------------------------------------------------
 
-    @rule()
-    def claim(self) -> None:
+    @rule(times=st.integers(1, 6))
+    def claim(self, times: int) -> None:
+        for _ in range(times):
+            self.claim_one()
+
+    def claim_one(self) -> None:
         queue = [] if self.paused else [job for job, known in self.model.items() if known.state is Q]
         job = self.store.claim()
         if not queue:
@@ -177,6 +181,20 @@ class StoreMachine(RuleBasedStateMachine):
         self.change(expected, state=R)
         self.turns += 1
         self.served[self.model[expected].owner, self.model[expected].session] = self.turns
+
+    @rule(number=st.integers(0, 9), died=st.booleans())
+    def requeue_running(self, number: int, died: bool) -> None:
+        self.with_running(number, lambda job: self.requeue(job, died))
+
+    @rule(number=st.integers(0, 9), end=st.sampled_from([JobState.DONE, JobState.FAILED, JobState.CANCELLED]))
+    def end_running(self, number: int, end: JobState) -> None:
+        self.with_running(number, lambda job: self.end(job, end))
+
+    def with_running(self, number: int, action: Callable[[str], None]) -> None:
+        """Most jobs don't run, so chance alone would seldom find one that does."""
+        running = sorted(job for job, known in self.model.items() if known.state is R)
+        if running:
+            action(running[number % len(running)])
 
     @rule(job=jobs, died=st.booleans())
     def requeue(self, job: str, died: bool) -> None:
@@ -285,4 +303,4 @@ def request(job: str) -> TextureRequest:
 
 
 TestStoreModel = StoreMachine.TestCase
-TestStoreModel.settings = settings(max_examples=60, stateful_step_count=40)
+TestStoreModel.settings = settings(max_examples=80, stateful_step_count=50)
