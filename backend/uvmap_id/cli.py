@@ -31,6 +31,7 @@ from uvmap_id.link.request import (
 
 if TYPE_CHECKING:
     from uvmap_id.doctor import Check
+    from uvmap_id.link.connection import Connection
     from uvmap_id.link.messages import Progress
     from uvmap_id.link.request import TextureRequest
 
@@ -115,6 +116,8 @@ def generate(
         list[str] | None, _option("A part of the body that is made anew, such as torso; may be given several times.")
     ] = None,
     mask: Annotated[Path | None, _option("A picture in the atlas, bright where the texture is made anew.")] = None,
+    backend: Annotated[str | None, _option("A backend on another machine, tcp://HOST:PORT.")] = None,
+    backend_key: Annotated[str | None, _option("Its public key, from: uvmap-id keys show")] = None,
     settings: Annotated[
         Path | None, _option("A manifest.json, or JSON or TOML with its fields: fills in what is not given.")
     ] = None,
@@ -162,7 +165,8 @@ def generate(
         if not face:
             raise UVMapError(ErrorCode.FACE_FILE_MISSING, "There is no photo of a face.", "Name one: --face photo.jpg")
         # The cheap checks come before the photos are read.
-        _make(requested(settings, given, diffusion), face, _Change(base, region or [], mask), out)
+        request, change = requested(settings, given, diffusion), _Change(base, region or [], mask)
+        _make(request, face, change, out, _elsewhere(backend, backend_key))
 
 
 class _Change(NamedTuple):
@@ -173,7 +177,20 @@ class _Change(NamedTuple):
     mask: Path | None
 
 
-def _make(request: TextureRequest, faces: list[Path], change: _Change, out: Path) -> None:
+def _elsewhere(backend: str | None, key: str | None) -> Connection | None:
+    """How to reach a backend on another machine, with this machine's own client key."""
+    from uvmap_id.link.connection import make_state_dir, remote_connection, state_dir
+    from uvmap_id.link.keys import CLIENT_KEY, own_keys
+
+    if backend is None:
+        return None
+    make_state_dir(state_dir())
+    return remote_connection(backend, key or "", own_keys(state_dir(), CLIENT_KEY))
+
+
+def _make(
+    request: TextureRequest, faces: list[Path], change: _Change, out: Path, backend: Connection | None
+) -> None:
     from uvmap_id.generate import generate_texture
     from uvmap_id.link.photo import read_photos, with_photos, with_region
 
@@ -190,7 +207,7 @@ def _make(request: TextureRequest, faces: list[Path], change: _Change, out: Path
         )
     request.validate()
     with _progress_bar() as on_progress:
-        files = generate_texture(request, contents, out, on_progress)
+        files = generate_texture(request, contents, out, on_progress, backend)
     for warning in files.warnings:
         typer.echo(f"warning: {warning}", err=True)
     typer.echo(files.manifest)

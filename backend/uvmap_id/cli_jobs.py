@@ -8,6 +8,7 @@ import secrets
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
@@ -83,6 +84,21 @@ def retry(job: JobIds) -> None:
             new_job = secrets.token_hex(16)
             _ask(client, lambda old=item.job, new=new_job: client.retry(old, new), Accepted, new_job)
             typer.echo(new_job)
+
+
+@jobs.command()
+def fetch(
+    job: Annotated[str, typer.Argument(help="Id of a finished job, or its beginning.", show_default=False)],
+    out: Annotated[Path, typer.Option(help="Folder for the maps and the manifest; made if need be.")],
+) -> None:
+    """Bring a finished job's texture set to a folder, and have the backend forget it. Prints the manifest's path."""
+    with _connected() as client:
+        from uvmap_id.generate import publish
+        from uvmap_id.texture_folder import texture_folder
+
+        item = _found(_items(client), job)
+        with texture_folder(out) as folder:
+            typer.echo(publish(client, client.wait(item.job, timeout_s=_ANSWER_S), folder))
 
 
 @jobs.command()
@@ -163,7 +179,9 @@ def _answers(client: Client) -> Iterator[Answer]:
     deadline = time.monotonic() + _ANSWER_S
     while time.monotonic() < deadline:
         yield from client.poll()
-        time.sleep(0.002)
+        if client.failure is not None:
+            return
+        client.pause_until_heard(_ANSWER_S)
 
 
 def _pong(client: Client) -> Pong:

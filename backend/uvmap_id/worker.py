@@ -85,6 +85,8 @@ class Inbox:
                 _log.error("the server's line makes no sense: %s", error)
                 continue
             if isinstance(word, Run):
+                # A job may be run again after it was stopped.
+                self._stopped.discard(word.job)
                 self._runs.put(word)
             elif isinstance(word, Stop):
                 self._stopped.add(word.job)
@@ -178,14 +180,7 @@ class Worker:
             return self._inbox.next_run()
 
     def _say(self, word: WorkerWord | WorkerNote) -> None:
-        line = to_line(word)
-        if len(line) > LINE_LIMIT:
-            if isinstance(word, Preview):
-                return
-            if isinstance(word, Finished):
-                message = f"The texture's manifest is too long ({len(line)} bytes)."
-                line = to_line(Failed(word.job, ErrorCode.INTERNAL.value, message))
-        self._out.write(line)
+        self._out.write(to_line(word))
         self._out.flush()
 
     def _result_of(self, run: Run) -> Finished | Failed | Cancelled:
@@ -245,7 +240,8 @@ class Worker:
             # A first try that ran out of memory may have left some.
             for file in folder.iterdir():
                 file.unlink()
-            return Finished(run.job, write_texture_set(folder, run.request, engine, textures))
+            manifest = write_texture_set(folder, run.request, engine, textures, lambda: report(SAVING, 1.0))
+            return Finished(run.job, manifest)
         except OSError as error:
             raise disk_error(error, folder) from error
 

@@ -280,6 +280,21 @@ def test_running_out_of_memory_is_tried_once_more_with_less(weights_folder: Path
     assert holder.run(lambda pipeline: pipeline.vae.use_tiling, choose_weights(store, "uvmap-id")) == (False, False)
 
 
+def test_a_sparing_engine_holds_no_weights_while_it_makes_maps(weights_folder: Path, textures: TextureSet) -> None:
+    engine, photo = UVMapIDEngine(WeightsStore(weights_folder)), as_png(ANN)
+    assert engine.spare()
+    assert not engine.spare()
+    held: list[str] = []
+
+    def report(stage: str, fraction: float, preview: object = None) -> None:
+        if stage == "Making the maps":
+            held.append(engine._holder.kind)
+
+    made = engine.generate(request_for(photo), (photo,), report)
+    assert held == [""]
+    assert (made.base_color == textures.base_color).all()
+
+
 def test_a_device_that_is_gone_ends_the_process(weights_folder: Path) -> None:
     """No test can take a card away; torch's device without memory gives no answer either."""
     holder = PipelineHolder()

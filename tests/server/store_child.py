@@ -34,6 +34,8 @@ POINTS = (
     "before an acknowledgement",
     "after an acknowledgement",
 )
+# Processes that are forked from one must not all roll the same dice.
+CHANCE = random.SystemRandom()
 _OPEN_JOBS = 25
 
 
@@ -41,7 +43,7 @@ def child(folder: Path, point: str, recovers: bool) -> None:
     """Use the store in a folder until killed, by itself where it comes to the named point."""
 
     def die_at(here: str, chance: float = 0.1) -> None:
-        if here == point and random.random() < chance:
+        if here == point and CHANCE.random() < chance:
             os.kill(os.getpid(), signal.SIGKILL)
 
     _wrap(Ledger, "update", lambda: die_at("inside a transaction"), _nothing)
@@ -69,7 +71,7 @@ def child(folder: Path, point: str, recovers: bool) -> None:
 
 def _step(store: Store, promise: Callable[[str, str], object], die_at: Callable[[str], None]) -> None:
     if store.counts().open < _OPEN_JOBS:
-        _add(store, random.choice((1, 1, 5)), promise)
+        _add(store, CHANCE.choice((1, 1, 5)), promise)
         die_at("after jobs were added")
     claimed = store.claim()
     if claimed is None:
@@ -77,7 +79,7 @@ def _step(store: Store, promise: Callable[[str, str], object], die_at: Callable[
     job = claimed.id
     promise("claim", job)
     die_at("after a claim")
-    chance = random.random()
+    chance = CHANCE.random()
     if chance < 0.2:
         death = Failure("worker_died", "It died.") if chance < 0.1 else None
         promise("end" if store.requeue(job, death).state.ended else "again", job)

@@ -10,8 +10,9 @@ from pool_bench import SCRIPTED, Bench
 
 from uvmap_id.link.errors import ErrorCode, UVMapError
 from uvmap_id.server.limits import RestartLimits, Restarts
-from uvmap_id.server.pool import TRANSITIONS, DeathKind, PoolOptions, WorkerState
+from uvmap_id.server.pool import DeathKind, PoolOptions
 from uvmap_id.server.words import Finished
+from uvmap_id.server.worker_state import TRANSITIONS, WorkerState
 
 CANNOT_IMPORT = (sys.executable, "-c", "import a_module_that_is_missing")
 

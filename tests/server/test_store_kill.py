@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import random
 import signal
 import sqlite3
 import sys
@@ -14,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from store_child import AT_RANDOM, OPTIONS, POINTS, child
+from store_child import AT_RANDOM, CHANCE, OPTIONS, POINTS, child
 
 from uvmap_id.link.messages import Cancelled
 from uvmap_id.server.states import JobState
@@ -22,7 +21,7 @@ from uvmap_id.server.store import Store
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals are a matter of POSIX")
 
-KILLS = int(os.environ.get("UVMAP_ID_KILLS", "10"))
+KILLS = int(os.environ.get("UVMAP_ID_KILLS", "4"))
 _HANGS_S = 20.0
 
 
@@ -43,11 +42,11 @@ def rehearse(folder: Path, kills: int, recovers: bool = True) -> Tally:
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["store_child"])
     rounds = [point for point in (AT_RANDOM, *POINTS) for _ in range(kills)]
-    random.shuffle(rounds)
+    CHANCE.shuffle(rounds)
     for point in rounds:
         process = context.Process(target=child, args=(folder, point, recovers))
         process.start()
-        process.join(0.05 + random.random() * 0.2 if point == AT_RANDOM else _HANGS_S)
+        process.join(0.05 + CHANCE.random() * 0.2 if point == AT_RANDOM else _HANGS_S)
         if point == AT_RANDOM:
             process.kill()
             process.join()
@@ -75,7 +74,8 @@ def changed_ends(folder: Path, ends: dict[str, tuple[object, ...]]) -> int:
 def judge(folder: Path, tally: Tally, recovers: bool) -> None:
     """End all jobs that are left, then compare with what was promised."""
     promised = [line.split() for line in (folder / "promises").read_text().splitlines()]
-    added = [job for word, job in promised if word == "add"]
+    # A process may have died before it could note an `add`, and the next one have gone on with the job.
+    known = {job for _word, job in promised}
     ended: set[str] = set()
     for word, job in promised:
         tally.twice += job in ended
@@ -88,10 +88,9 @@ def judge(folder: Path, tally: Tally, recovers: bool) -> None:
         while (job := store.claim()) is not None:
             tally.twice += job.id in ended
             store.end(job.id, Cancelled(job.id))
-        jobs = {job: store.get(job) for job in added}
-    tally.jobs = len(added)
-    tally.lost = sum(job is None or not job.state.ended for job in jobs.values())
-    tally.lost += sum(job not in jobs for job in ended)
+        jobs = [store.get(job) for job in known]
+    tally.jobs = len(known)
+    tally.lost = sum(job is None or not job.state.ended for job in jobs)
 
 
 def test_no_kill_loses_a_job_or_does_it_twice(tmp_path: Path) -> None:
@@ -117,7 +116,7 @@ def test_the_harness_sees_a_loss_where_nothing_is_recovered(tmp_path: Path) -> N
     assert tally.lost == 10
 
 
-def test_the_harness_sees_a_job_done_twice(tmp_path: Path) -> None:
+def test_the_harness_sees_a_job_that_is_done_twice(tmp_path: Path) -> None:
     """Another control: a job that ended goes back into the queue."""
     tally = rehearse(tmp_path, 1)
     assert tally.twice == 0
@@ -125,7 +124,9 @@ def test_the_harness_sees_a_job_done_twice(tmp_path: Path) -> None:
     changed_ends(tmp_path, ends)
     promised = [line.split() for line in (tmp_path / "promises").read_text().splitlines()]
     with closing(sqlite3.connect(tmp_path / "jobs.db")) as database, database:
-        job = next(job for word, job in promised if word == "end")
+        # One that was not acknowledged, whose request is still there.
+        (job,) = database.execute("SELECT id FROM job WHERE state = 'done' AND slot IS NOT NULL LIMIT 1").fetchone()
+        assert ["end", job] in promised
         database.execute("UPDATE job SET state = ? WHERE id = ?", (JobState.QUEUED, job))
     assert changed_ends(tmp_path, ends) == 1
     judge(tmp_path, tally, recovers=True)

@@ -276,6 +276,12 @@ class Client:
                 self._exchange.wait(_WAIT_STEP_S)
         return self.welcome
 
+    def pause_until_heard(self, timeout_s: float) -> float:
+        """Block until there may be something for `poll`, at most for a tenth of a second. Returns how long it was."""
+        before = time.monotonic()
+        self._exchange.wait(min(timeout_s, _WAIT_STEP_S))
+        return time.monotonic() - before
+
     def close(self) -> None:
         """Let go of the connection; jobs go on without this client. What was not sent yet is dropped."""
         self._exchange.close()

@@ -127,9 +127,8 @@ def _killed(memory_ran_out: bool) -> Failure:
 
 
 def _exited(remains: Remains) -> Failure:
-    code = (remains.code or 0) & 0xFFFFFFFF
-    if code in _STATUSES:
-        return _failure(f"The worker died: {_STATUSES[code]}, 0x{code:08X}).", "", remains.log)
+    if remains.code in _STATUSES:
+        return _failure(f"The worker died: {_STATUSES[remains.code]}, 0x{remains.code:08X}).", "", remains.log)
     said = last_words(remains.tail)
     what = "could not be started: it ended" if not remains.spoke else "ended"
     message = f"The worker {what} with exit code {remains.code}" + (f": {said}" if said else ".")

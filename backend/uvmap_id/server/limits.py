@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import statistics
 from collections import deque
 from dataclasses import dataclass
 
@@ -65,7 +64,12 @@ class Pace:
             return limits.save_s
         if not self._intervals:
             return limits.load_s
-        return max(limits.step_s, limits.step_factor * statistics.median(self._intervals))
+        return max(limits.step_s, limits.step_factor * _median(self._intervals))
+
+
+def _median(values: deque[float]) -> float:
+    # The standard library's takes as long to import as all of this package.
+    return sorted(values)[len(values) // 2]
 
 
 @dataclass(frozen=True, slots=True)

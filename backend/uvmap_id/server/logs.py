@@ -121,7 +121,7 @@ class JsonLinesHandler(RotatingFileHandler):
             note = logging.LogRecord(__name__, logging.WARNING, "", 0, "%d lines could not be written", (lost,), None)
             super().emit(note)
             if self.lost:
-                self.lost += lost
+                self.lost = lost
         super().emit(record)
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: ARG002, N802 - logging's names

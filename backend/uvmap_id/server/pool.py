@@ -16,14 +16,12 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from enum import StrEnum
 from pathlib import Path
 
 import zmq
 
 from uvmap_id.link.errors import ErrorCode, Failure, LinkError, UVMapError
 from uvmap_id.link.messages import Cancelled, Failed, Progress
-from uvmap_id.link.request import DiffusionSettings
 
 from .deaths import DeathKind, Remains, describe
 from .devices import VISIBLE_VARIABLE, visible_devices
@@ -33,8 +31,9 @@ from .oom import oom_kills
 from .orphans import SERVER_VARIABLE, server_description
 from .reaping import MARK_VARIABLE, Record, reap, worker_mark
 from .words import Finished, Leaving, Ready, Run, ServerWord, Stop, Word, WorkerWord, from_line, to_line
-from .worker_log import WorkerLog
+from .worker_log import WorkerLog, personal_texts
 from .worker_process import WorkerProcess
+from .worker_state import Worker, WorkerState
 
 WORKER_COMMAND = (sys.executable, "-P", "-m", "uvmap_id.worker")
 LOG_TAIL_LINES = 200
@@ -96,65 +95,6 @@ class WorkerDied:
     log_tail: tuple[str, ...]
 
 
-class WorkerState(StrEnum):
-    """What a worker is at."""
-
-    IDLE = "idle"
-    BUSY = "busy"
-    STOPPING = "stopping"
-    LEAVING = "leaving"
-    DYING = "dying"
-    DEAD = "dead"
-
-
-# Stopping: was asked to end its job. Leaving: ends by itself. Dying: is killed, or about to be.
-TRANSITIONS: dict[WorkerState, frozenset[WorkerState]] = {
-    WorkerState.IDLE: frozenset(
-        (WorkerState.BUSY, WorkerState.LEAVING, WorkerState.DYING, WorkerState.DEAD),
-    ),
-    WorkerState.BUSY: frozenset(
-        (WorkerState.IDLE, WorkerState.STOPPING, WorkerState.LEAVING, WorkerState.DYING, WorkerState.DEAD)
-    ),
-    WorkerState.STOPPING: frozenset((WorkerState.IDLE, WorkerState.LEAVING, WorkerState.DYING, WorkerState.DEAD)),
-    WorkerState.LEAVING: frozenset((WorkerState.DYING, WorkerState.DEAD)),
-    WorkerState.DYING: frozenset((WorkerState.DEAD,)),
-    WorkerState.DEAD: frozenset(),
-}
-
-
-@dataclass(slots=True)
-class _Worker:
-    """One worker, and what is known of it. Times are the pool's clock's."""
-
-    number: int
-    slot: int
-    process: WorkerProcess
-    started_at: float
-    oom_kills: int
-    state: WorkerState = WorkerState.IDLE
-    spoke: bool = False
-    proven: bool = False
-    job: str = ""
-    began: bool = False
-    pace: Pace | None = None
-    heard_at: float = 0.0
-    deadline: float | None = None
-    verdict: DeathKind | None = None
-    silence_s: float = 0.0
-    killed: bool = False
-
-    def become(self, state: WorkerState) -> None:
-        if state not in TRANSITIONS[self.state]:
-            raise ValueError(f"A worker that is {self.state} can't be {state}.")
-        self.state = state
-
-    @property
-    def due(self) -> float | None:
-        """When something has to be done about it, unless it speaks before."""
-        times = [self.deadline, self.pace.due if self.pace and self.state is not WorkerState.DYING else None]
-        return min((moment for moment in times if moment is not None), default=None)
-
-
 class Pool:
     """Owns the worker processes. All of it is to be called in one thread, best the main one; see `orphans`.
 
@@ -187,8 +127,8 @@ class Pool:
         self.broken: Failure | None = None
         self._devices = self._options.devices
         self._numbers = itertools.count(1)
-        self._workers: dict[int, _Worker] = {}
-        self._abandoned: deque[_Worker] = deque()
+        self._workers: dict[int, Worker] = {}
+        self._abandoned: deque[Worker] = deque()
         self._unkillable: list[WorkerProcess] = []
         self._restarts = Restarts(self._options.restarts)
         self._expected_at: float | None = None
@@ -210,7 +150,7 @@ class Pool:
         worker.become(WorkerState.BUSY)
         worker.job, worker.began = run.job, False
         worker.pace, worker.heard_at = Pace(self._options.limits, now), now
-        worker.process.log.hide(_personal(run))
+        worker.process.log.hide(personal_texts(run))
         self._say(worker, run)
 
     def stop(self, job: str) -> None:
@@ -283,7 +223,7 @@ class Pool:
             return 0
         return max(0, self._options.count - len(self._workers))
 
-    def _start(self) -> _Worker:
+    def _start(self) -> Worker:
         if self.broken is not None:
             raise UVMapError(ErrorCode.WORKER_CRASH_LOOP, self.broken.message, self.broken.hint)
         if not self._startable():
@@ -302,7 +242,7 @@ class Pool:
             message = f"The worker can't be started: {error}."
             self._note_failed_start(now, message)
             raise UVMapError(ErrorCode.WORKER_DIED, message, "Run: uvmap-id doctor") from error
-        worker = _Worker(number, slot, process, now, oom_kills())
+        worker = Worker(number, slot, process, now, oom_kills())
         self._workers[number] = worker
         _log.info("worker %d started, process %d", number, process.pid)
         return worker
@@ -319,13 +259,13 @@ class Pool:
     def _post(self, number: int, line: bytes) -> None:
         self._mailbox.post(number, line)
 
-    def _say(self, worker: _Worker, word: ServerWord) -> None:
+    def _say(self, worker: Worker, word: ServerWord) -> None:
         worker.process.say(to_line(word))
 
-    def _worker_of(self, job: str) -> _Worker | None:
+    def _worker_of(self, job: str) -> Worker | None:
         return next((worker for worker in self._workers.values() if job and worker.job == job), None)
 
-    def _hear(self, worker: _Worker, line: bytes) -> Iterator[WorkerWord]:
+    def _hear(self, worker: Worker, line: bytes) -> Iterator[WorkerWord]:
         if worker.verdict is DeathKind.NONSENSE:
             return
         try:
@@ -354,14 +294,14 @@ class Pool:
                 self._job_ended(worker)
         yield word
 
-    def _check(self, worker: _Worker, word: Word) -> None:
+    def _check(self, worker: Worker, word: Word) -> None:
         """Raises `LinkError` for what a worker doesn't say, or not of this job."""
         if isinstance(word, ServerWord):
             raise LinkError("A worker said what only the server says.")
         if isinstance(word, WorkerWord) and word.job != worker.job:
             raise LinkError("A worker spoke of a job that it doesn't have.")
 
-    def _job_ended(self, worker: _Worker) -> None:
+    def _job_ended(self, worker: Worker) -> None:
         worker.job, worker.began, worker.pace, worker.proven = "", False, None, True
         self._restarts.reset()
         if worker.state in (WorkerState.BUSY, WorkerState.STOPPING):
@@ -370,7 +310,7 @@ class Pool:
         elif worker.state is WorkerState.LEAVING:
             worker.deadline = worker.heard_at + self._options.cancel_grace_s
 
-    def _act(self, worker: _Worker, now: float) -> None:
+    def _act(self, worker: Worker, now: float) -> None:
         """Its time is up: tell it to show where it stands, then kill it, then forget it."""
         if worker.state is not WorkerState.DYING:
             asked = worker.state is WorkerState.STOPPING and worker.deadline is not None
@@ -389,13 +329,13 @@ class Pool:
             self._unkillable.append(worker.process)
             self._abandoned.append(worker)
 
-    def _condemn(self, worker: _Worker, kind: DeathKind, last_look_s: float) -> None:
+    def _condemn(self, worker: Worker, kind: DeathKind, last_look_s: float) -> None:
         if worker.state is not WorkerState.DYING:
             worker.become(WorkerState.DYING)
         worker.verdict = kind
         worker.deadline = self._options.clock() + last_look_s
 
-    def _bury(self, worker: _Worker) -> Iterator[WorkerDied]:
+    def _bury(self, worker: Worker) -> Iterator[WorkerDied]:
         now = self._options.clock()
         code = worker.process.code
         tail = worker.process.log.tail(LOG_TAIL_LINES)
@@ -410,7 +350,7 @@ class Pool:
         if not left:
             yield WorkerDied(worker.job, worker.began, kind, failure, tail)
 
-    def _judge(self, worker: _Worker, now: float, failure: Failure) -> None:
+    def _judge(self, worker: Worker, now: float, failure: Failure) -> None:
         if worker.proven or (worker.spoke and now - worker.started_at >= self._options.restarts.stable_s):
             self._restarts.reset()
         else:
@@ -438,12 +378,3 @@ class Pool:
                 worker.deadline += late
             if worker.pace is not None:
                 worker.pace.forgive(late)
-
-
-def _personal(run: Run) -> list[str]:
-    """What a job says of a person, which no log is to hold."""
-    request, defaults = run.request, DiffusionSettings()
-    texts = {request.diffusion.negative_prompt, request.diffusion.template}
-    texts -= {defaults.negative_prompt, defaults.template}
-    photos = [*run.photos, *(Path(photo).name for photo in run.photos)]
-    return [request.prompt, request.subject, *texts, *request.files, *photos]

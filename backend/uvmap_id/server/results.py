@@ -31,8 +31,8 @@ class Results:
     def __init__(self, folder: Path) -> None:
         """Remove what an earlier server left unfinished. Raises `UVMapError` where the folder can't be written."""
         self._folder = folder
-        # Files that were as the index says, when they had that inode, size and time of change.
-        self._verified: dict[Path, tuple[int, int, int]] = {}
+        # Files that had that hash when they had that inode, size and time of change.
+        self._verified: dict[Path, tuple[str, int, int, int]] = {}
         try:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             for leftover in (*folder.glob(f"*{_UNFINISHED}"), *folder.glob(f"*{_GONE}")):
@@ -159,7 +159,7 @@ class Results:
 
     def _verify(self, path: Path, file: ResultFile, content: IO[bytes]) -> None:
         status = os.fstat(content.fileno())
-        seen = (status.st_ino, status.st_size, status.st_mtime_ns)
+        seen = (file.sha256, status.st_ino, status.st_size, status.st_mtime_ns)
         if self._verified.get(path) == seen:
             return
         if status.st_size != file.size or _sha256(content) != file.sha256:

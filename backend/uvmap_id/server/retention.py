@@ -6,6 +6,7 @@ Always the row first, the files after it: whatever dies in between, `start` find
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -102,7 +103,7 @@ class Retention:
             return gone
         self._staging.purge(owner, needed)
         if owner is None or self._store.owners() <= {owner}:
-            self._remove_strays(self._clock())
+            self._remove_strays(math.inf)
             self._store.forget_set_aside()
         return gone
 

@@ -121,6 +121,8 @@ class Runner:
         except UVMapError as error:
             if error.failure.code == ErrorCode.DISK_FULL:
                 self._wait_for_disk(job)
+            elif error.failure.code in (ErrorCode.WORKER_DIED, ErrorCode.WORKER_CRASH_LOOP):
+                self._no_worker(job)
             else:
                 self._end(job, _failed(job, error.failure))
 
@@ -149,17 +151,27 @@ class Runner:
         self._tell(job, job.event)
 
     def _mourn(self, job: StoredJob | None, death: WorkerDied) -> None:
-        if self._pool.broken is not None and not self._store.paused:
-            self._store.set_paused(PAUSED_BY_CRASHES)
         if job is None:
-            return
-        if death.kind is DeathKind.IGNORED_CANCEL:
+            self._pause_if_broken()
+        elif death.kind is DeathKind.IGNORED_CANCEL:
             self._end(job, Cancelled(job.id))
-        elif self._pool.broken is not None:
-            self._end(job, _failed(job, self._pool.broken, death.log_tail))
+        elif death.began:
+            self._put_back(job, death.failure, death.log_tail)
         else:
             # One that died before it began is no reason to blame the job.
-            self._put_back(job, death.failure if death.began else None, death.log_tail)
+            self._no_worker(job, death.log_tail)
+
+    def _no_worker(self, job: StoredJob, log: tuple[str, ...] = ()) -> None:
+        """No worker could begin a job: it waits for the next one, or tells why there will be none."""
+        self._pause_if_broken()
+        if self._pool.broken is not None:
+            self._end(job, _failed(job, self._pool.broken, log))
+        else:
+            self._put_back(job, None)
+
+    def _pause_if_broken(self) -> None:
+        if self._pool.broken is not None and not self._store.paused:
+            self._store.set_paused(PAUSED_BY_CRASHES)
 
     def _wait_for_disk(self, job: StoredJob) -> None:
         self._store.set_paused(PAUSED_BY_DISK)

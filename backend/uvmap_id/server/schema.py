@@ -84,8 +84,8 @@ MIGRATIONS: tuple[str, ...] = (
         PRIMARY KEY (owner, session)
     ) WITHOUT ROWID;
 
-    -- Numbers go on where those of a lost database ended, so that no client takes old for new.
-    INSERT INTO meta VALUES ('seq', CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER)), ('paused', '');
+    -- Microseconds, faster than any changes: so a lost database's numbers are not used again, which clients remember.
+    INSERT INTO meta VALUES ('seq', CAST((julianday('now') - 2440587.5) * 86400000000 AS INTEGER)), ('paused', '');
     """,
 )
 

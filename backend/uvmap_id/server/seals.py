@@ -84,7 +84,9 @@ class KeyFile:
 
     def close(self) -> None:
         """Close the file."""
-        os.close(self._descriptor)
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+        self._descriptor = -1
 
     @property
     def _slots(self) -> int:

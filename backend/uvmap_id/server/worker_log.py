@@ -11,6 +11,10 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import IO
 
+from uvmap_id.link.request import DiffusionSettings
+
+from .words import Run
+
 _BLOCK = 64 * 1024
 _TAIL_BYTES = 128 * 1024
 _FILE_LIMIT = 1024 * 1024
@@ -147,3 +151,12 @@ class WorkerLog:
         except OSError:
             return None
         return file
+
+
+def personal_texts(run: Run) -> list[str]:
+    """What a job says of a person, which no log is to hold."""
+    request, defaults = run.request, DiffusionSettings()
+    texts = {request.diffusion.negative_prompt, request.diffusion.template}
+    texts -= {defaults.negative_prompt, defaults.template}
+    photos = [*run.photos, *(Path(photo).name for photo in run.photos)]
+    return [request.prompt, request.subject, *texts, *request.files, *photos]
