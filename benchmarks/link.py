@@ -56,12 +56,13 @@ class NoiseEngine:
     name = "noise"
     version = "1"
 
-    def generate(self, request: TextureRequest, _photos: tuple[bytes, ...], report: Report) -> TextureSet:
+    def generate(self, request: TextureRequest, photos: tuple[bytes, ...], report: Report) -> TextureSet:  # noqa: ARG002
         noise = np.random.default_rng(request.seed)
         side, colour = request.size, (request.size, request.size, 3)
         report("Working", 0.5)
         shapes = (colour, colour, (side, side), (side, side))
-        return TextureSet(*(noise.integers(0, 256, shape, np.uint8) for shape in shapes))
+        color, normal, rough, skin = (noise.integers(0, 256, shape, np.uint8) for shape in shapes)
+        return TextureSet(color, normal, rough, skin)
 
 
 def serve_here() -> None:

@@ -18,7 +18,8 @@ from uvmap_id.link.errors import ErrorCode, UVMapError
 
 if TYPE_CHECKING:
     from uvmap_id.link.client import Client
-    from uvmap_id.link.messages import Answer, JobItem, Pong
+    from uvmap_id.link.exchange import Event
+    from uvmap_id.link.messages import JobItem, Pong
 
 jobs = typer.Typer(help="The backend's queue: see, cancel, repeat and forget jobs.", no_args_is_help=True)
 
@@ -175,7 +176,7 @@ def _ask(client: Client, send: Callable[[], object], expected: type[Expected], s
     raise UVMapError(ErrorCode.BACKEND_LOST, "The backend does not answer.", "Try again.")
 
 
-def _answers(client: Client) -> Iterator[Answer]:
+def _answers(client: Client) -> Iterator[Event]:
     deadline = time.monotonic() + _ANSWER_S
     while time.monotonic() < deadline:
         yield from client.poll()

@@ -18,7 +18,8 @@ from PIL import Image
 from uvmap_id.link.client import Client
 from uvmap_id.link.connection import Connection
 from uvmap_id.link.errors import ErrorCode, UVMapError
-from uvmap_id.link.messages import PHOTO_LIMIT, Accepted, Answer, Cancelled, Done, Preview, Progress
+from uvmap_id.link.exchange import Event
+from uvmap_id.link.messages import PHOTO_LIMIT, Accepted, Cancelled, Done, Preview, Progress
 from uvmap_id.link.photo import with_photos
 from uvmap_id.link.process import process_start
 from uvmap_id.link.request import MAPS, TextureRequest
@@ -28,9 +29,9 @@ Eventually = Callable[..., None]
 FailureOf = Callable[[Client, str], UVMapError]
 
 
-def collect(client: Client, job: str, timeout_s: float = 20) -> list[Answer]:
+def collect(client: Client, job: str, timeout_s: float = 20) -> list[Event]:
     """All answers about a job up to the one that ends it."""
-    answers: list[Answer] = []
+    answers: list[Event] = []
     deadline = time.monotonic() + timeout_s
     while time.monotonic() < deadline:
         answers += [answer for answer in client.poll() if getattr(answer, "job", "") == job]
@@ -108,7 +109,7 @@ def test_a_queued_job_is_cancelled_at_once(
     assert collect(client, running, 5)[-1] == Cancelled(running)
 
 
-def collect_next(client: Client, job: str) -> Answer:
+def collect_next(client: Client, job: str) -> Event:
     deadline = time.monotonic() + 5
     while time.monotonic() < deadline:
         for answer in client.poll():
