@@ -188,9 +188,7 @@ def _elsewhere(backend: str | None, key: str | None) -> Connection | None:
     return remote_connection(backend, key or "", own_keys(state_dir(), CLIENT_KEY))
 
 
-def _make(
-    request: TextureRequest, faces: list[Path], change: _Change, out: Path, backend: Connection | None
-) -> None:
+def _make(request: TextureRequest, faces: list[Path], change: _Change, out: Path, backend: Connection | None) -> None:
     from uvmap_id.generate import generate_texture
     from uvmap_id.link.photo import read_photos, with_photos, with_region
 

@@ -56,10 +56,13 @@ def list_jobs(
 @jobs.command()
 def show(job: Annotated[str, typer.Argument(help="Id of a job, or its beginning.", show_default=False)]) -> None:
     """Show all that is known of one job, as JSON: its state, and how far it is or how it ended."""
+    from uvmap_id.link.messages import Accepted, Cancelled, Done, Failed, Progress
+
     with _connected() as client:
         item = _found(_items(client), job)
-        event = _ask(client, lambda: client.status(item.job), object, item.job)
-        values = {**dataclasses.asdict(item), "event": {"t": type(event).__name__.lower(), **dataclasses.asdict(event)}}
+        event = _ask(client, lambda: client.status(item.job), (Accepted, Progress, Done, Failed, Cancelled), item.job)
+        said = dataclasses.asdict(event)
+        values = {**dataclasses.asdict(item), "event": {"t": type(event).__name__.lower(), **said}}
         typer.echo(json.dumps(values, indent=2))
 
 
@@ -162,7 +165,9 @@ def _connected() -> Iterator[Client]:
             yield client
 
 
-def _ask(client: Client, send: Callable[[], object], expected: type[Expected], subject: str = "") -> Expected:
+def _ask(
+    client: Client, send: Callable[[], object], expected: type[Expected] | tuple[type[Expected], ...], subject: str = ""
+) -> Expected:
     """Send something and block until its answer comes. Raises `UVMapError` where it is refused."""
     from uvmap_id.link.client import error_of
     from uvmap_id.link.messages import Refused

@@ -102,9 +102,7 @@ def new(
 
 @keys.command()
 def show(
-    client: Annotated[
-        bool, typer.Option("--client", help="This machine's key for backends elsewhere.")
-    ] = False,
+    client: Annotated[bool, typer.Option("--client", help="This machine's key for backends elsewhere.")] = False,
     state_dir: StateDir = None,
 ) -> None:
     """Print this backend's public key, which its clients elsewhere need to know, and its fingerprint."""

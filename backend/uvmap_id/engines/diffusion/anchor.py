@@ -82,7 +82,7 @@ def make_anchor(atlas: Atlas, face: ProjectedFace | None, old: OldTexture | None
     mask = 1 - inside
     if face is not None and picture is not None and held is not None:
         within = held * inside
-        base += within[..., None] * (picture - base)
+        base = base + within[..., None] * (picture - base)
         mask = np.maximum(mask, within * np.float32(face.anchor))
     # A region is to become something else: nothing of what was there shapes it.
-    return Anchor(base[None], mask, 1.0, structure=0.0)
+    return Anchor(base.astype(np.float32)[None], mask.astype(np.float32), 1.0, structure=0.0)
