@@ -186,6 +186,7 @@ class Downloads:
         now = self._clock()
         for download in self._running.values():
             if download.in_flight and now - download.heard > _STALLED_S:
+                download.heard = now
                 _ask_again(download)
             if not download.begun:
                 if not download.asked:
