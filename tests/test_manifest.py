@@ -16,8 +16,8 @@ from PIL import Image
 from uvmap_id import __version__
 from uvmap_id.engines.base import Report, TextureSet
 from uvmap_id.link.errors import ErrorCode, UVMapError
-from uvmap_id.link.messages import build
 from uvmap_id.link.request import EXTRA_MAPS, MAPS, NORMAL_CONVENTIONS, TextureRequest
+from uvmap_id.link.wire import build
 from uvmap_id.manifest import NOTICE, SOURCE_TYPE, write_texture_set
 
 REQUEST = TextureRequest("0" * 64, "wearing a white shirt, Jeans für Zoë", "woman", "auto", 512, 7)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import typing
@@ -14,16 +15,20 @@ from uvmap_id.link.errors import ErrorCode, LinkError, UVMapError
 from uvmap_id.link.messages import (
     FRAME_LIMIT,
     HEADER_LIMIT,
-    MAGIC,
+    LIST_LIMIT,
+    Answer,
+    Command,
     Done,
+    Hello,
+    JobItem,
+    Listing,
     Message,
     Ping,
     Preview,
-    Progress,
+    ResultFile,
     Submit,
-    decode,
-    encode,
     is_job_id,
+    is_sha256,
 )
 from uvmap_id.link.request import (
     ENGINES,
@@ -35,6 +40,7 @@ from uvmap_id.link.request import (
     DiffusionSettings,
     TextureRequest,
 )
+from uvmap_id.link.wire import MAGIC, decode, encode
 
 HASH = "0f" * 32
 JOB = "a1" * 16
@@ -59,15 +65,22 @@ requests = st.builds(
     TextureRequest,
     texts, texts, texts, texts, st.integers(), st.integers(), finite, name_lists, name_lists, texts, diffusions,
 )  # fmt: skip
+VALUES = {
+    "str": texts,
+    "int": st.integers(),
+    "float": finite,
+    "bool": st.booleans(),
+    "dict[str, Any]": st.dictionaries(texts, json_values, max_size=4),
+    "tuple[str, ...]": name_lists,
+    "TextureRequest": requests,
+    "tuple[JobItem, ...]": st.lists(
+        st.builds(JobItem, texts, texts, st.integers(), created=finite, fraction=finite), max_size=3
+    ).map(tuple),
+    "tuple[ResultFile, ...]": st.lists(st.builds(ResultFile, texts, st.integers(), texts), max_size=3).map(tuple),
+}
 messages = st.one_of(
     *(
-        st.builds(cls)
-        if cls not in (Done, Progress, Submit)
-        else {
-            Done: st.builds(Done, texts, texts, st.dictionaries(texts, json_values, max_size=4)),
-            Progress: st.builds(Progress, texts, texts, st.floats(0, 1)),
-            Submit: st.builds(Submit, texts, requests, st.lists(st.integers(), max_size=4).map(tuple)),
-        }[cls]
+        st.builds(cls, **{item.name: VALUES[str(item.type)] for item in dataclasses.fields(cls)})
         for cls in typing.get_args(Message)
     )
 )
@@ -78,11 +91,46 @@ def test_what_is_encoded_is_decoded(message: Message, blob: bytes) -> None:
     assert decode(encode(message, blob)) == (message, blob)
 
 
-def test_a_large_blob_travels_in_bounded_frames() -> None:
-    blob = bytes(range(256)) * (3 * FRAME_LIMIT // 256) + b"rest"
-    frames = encode(Ping(), blob)
-    assert max(map(len, frames[2:])) == FRAME_LIMIT
-    assert decode(frames) == (Ping(), blob)
+def test_a_message_carries_one_bounded_blob() -> None:
+    assert decode(encode(Ping(), bytes(FRAME_LIMIT))) == (Ping(), bytes(FRAME_LIMIT))
+    with pytest.raises(LinkError):
+        encode(Ping(), bytes(FRAME_LIMIT + 1))
+    frames = encode(Ping(), b"blob")
+    with pytest.raises(LinkError):
+        decode([*frames, b"another"])
+
+
+def test_the_longest_listing_fits_into_a_header() -> None:
+    text = "\u00e4" * 120
+    longest = JobItem(
+        *(JOB, "cancelled", 10**12, "s" * 64, -100, 1.8e9, 1.8e9, "t" * 80, 0.123456789),
+        code="worker_crash_loop",
+        message=text,
+        hint=text,
+    )
+    assert len(encode(Listing((longest,) * LIST_LIMIT, 10**12, True))) == 2
+
+
+@pytest.mark.parametrize("cls", [Hello, *typing.get_args(Answer)])
+def test_answers_and_the_handshake_may_grow(cls: type) -> None:
+    required = any(
+        item.default is dataclasses.MISSING and item.default_factory is dataclasses.MISSING
+        for item in dataclasses.fields(cls)
+    )
+    with pytest.raises(LinkError, match="lacks") if required else contextlib.nullcontext():
+        decode(header_of(t=cls.__name__.lower(), new=1))
+
+
+@pytest.mark.parametrize("cls", [cls for cls in typing.get_args(Command) if cls is not Hello])
+def test_commands_may_not(cls: type) -> None:
+    with pytest.raises(LinkError, match="has no field 'new'"):
+        decode(header_of(t=cls.__name__.lower(), new=1))
+
+
+def test_what_is_in_an_answer_may_grow_as_well() -> None:
+    item = {"job": JOB, "state": "queued", "seq": 1, "mood": "good"}
+    message, _ = decode(header_of(t="listing", jobs=[item], seq=1, more=False))
+    assert message == Listing((JobItem(JOB, "queued", 1),), 1, False)
 
 
 @given(st.lists(st.binary(max_size=100), max_size=5))
@@ -150,17 +198,19 @@ def header_of(**values: object) -> list[bytes]:
         header_of(t="hello", protocol=True, client="x"),
         header_of(t="hello", protocol="1", client="x"),
         header_of(t="submit", job=JOB, request={"prompt": "x"}),
-        header_of(t="submit", job=JOB, request=[], sizes=[1]),
-        header_of(t="submit", job=JOB, request=REQUEST),
-        header_of(t="submit", job=JOB, request=REQUEST, sizes=["1"]),
-        header_of(t="submit", job=JOB, request=REQUEST, sizes=[True]),
-        header_of(t="submit", job=JOB, request=REQUEST, sizes={"0": 1}),
-        header_of(t="submit", job=JOB, request={**REQUEST, "more_faces": [1, 2]}, sizes=[1]),
-        header_of(t="submit", job=JOB, request={**REQUEST, "more_faces": HASH}, sizes=[1]),
-        header_of(t="submit", job=JOB, request={**REQUEST, "extra_maps": [["orm"]]}, sizes=[1]),
-        header_of(t="submit", job=JOB, request={**REQUEST, "diffusion": {"steps": 1.5}}, sizes=[1]),
-        header_of(t="submit", job=JOB, request={**REQUEST, "diffusion": {"stops": 1}}, sizes=[1]),
-        header_of(t="submit", job=JOB, request={**REQUEST, "diffusion": {"guidance": 10**400}}, sizes=[1]),
+        header_of(t="submit", job=JOB, request=[]),
+        header_of(t="submit", job=JOB, request=REQUEST, priority="1"),
+        header_of(t="submit", job=JOB, request=REQUEST, priority=True),
+        header_of(t="purge", jobs={"0": 1}),
+        header_of(t="purge", jobs=[1]),
+        [MAGIC, b'{"t":"ping","t":"shutdown"}'],
+        [MAGIC, b'{"t":"ping","blob":{"size":0,"size":4,"sha256":"00"}}', b"blob"],
+        header_of(t="submit", job=JOB, request={**REQUEST, "more_faces": [1, 2]}),
+        header_of(t="submit", job=JOB, request={**REQUEST, "more_faces": HASH}),
+        header_of(t="submit", job=JOB, request={**REQUEST, "extra_maps": [["orm"]]}),
+        header_of(t="submit", job=JOB, request={**REQUEST, "diffusion": {"steps": 1.5}}),
+        header_of(t="submit", job=JOB, request={**REQUEST, "diffusion": {"stops": 1}}),
+        header_of(t="submit", job=JOB, request={**REQUEST, "diffusion": {"guidance": 10**400}}),
     ],
 )
 def test_malformed_frames_are_refused(frames: list[bytes]) -> None:
@@ -170,7 +220,7 @@ def test_malformed_frames_are_refused(frames: list[bytes]) -> None:
 
 def test_a_number_is_the_same_request_with_or_without_its_point() -> None:
     header = {**REQUEST, "relight": 1, "diffusion": {"guidance": 7}}
-    message, _ = decode(header_of(t="submit", job=JOB, request=header, sizes=[1]))
+    message, _ = decode(header_of(t="submit", job=JOB, request=header))
     assert isinstance(message, Submit)
     assert [type(value) for value in (message.request.relight, message.request.diffusion.guidance)] == [float, float]
 
@@ -187,6 +237,8 @@ def test_a_header_over_the_limit_is_not_sent() -> None:
 
 def test_job_ids_are_32_hex_digits() -> None:
     assert is_job_id(JOB)
+    assert is_sha256(HASH)
+    assert not any(map(is_sha256, ("", HASH + "\n", HASH[:-1], HASH.upper(), JOB)))
     assert not any(map(is_job_id, ("", JOB + "\n", JOB[:-1], JOB.upper(), "../" + JOB[3:], JOB + "0")))
 
 

@@ -7,15 +7,16 @@ from __future__ import annotations
 
 import contextlib
 import json
-import logging
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
 from uvmap_id import __version__
-from uvmap_id.cli_errors import EXIT_FAILED, errors_reported, print_failure
+from uvmap_id.cli_errors import EXIT_FAILED, errors_reported
+from uvmap_id.cli_jobs import jobs
+from uvmap_id.cli_serve import keys, serve, stop
 from uvmap_id.cli_weights import weights
 from uvmap_id.link.errors import ErrorCode, UVMapError
 from uvmap_id.link.request import (
@@ -30,6 +31,7 @@ from uvmap_id.link.request import (
 
 if TYPE_CHECKING:
     from uvmap_id.doctor import Check
+    from uvmap_id.link.connection import Connection
     from uvmap_id.link.messages import Progress
     from uvmap_id.link.request import TextureRequest
 
@@ -43,6 +45,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 bodies = typer.Typer(help="Bodies in SMPL's atlas; for developers.", no_args_is_help=True)
+app.command()(serve)
+app.command()(stop)
+app.add_typer(jobs, name="jobs")
+app.add_typer(keys, name="keys")
 app.add_typer(bodies, name="bodies")
 app.add_typer(weights, name="weights")
 
@@ -103,6 +109,15 @@ def generate(
     normal_convention: Annotated[
         str | None, _option(f"Of the normal map, one of {', '.join(NORMAL_CONVENTIONS)}.", "opengl")
     ] = None,
+    base: Annotated[
+        Path | None, _option("Folder of a texture set of which only a region is made anew, with --region or --mask.")
+    ] = None,
+    region: Annotated[
+        list[str] | None, _option("A part of the body that is made anew, such as torso; may be given several times.")
+    ] = None,
+    mask: Annotated[Path | None, _option("A picture in the atlas, bright where the texture is made anew.")] = None,
+    backend: Annotated[str | None, _option("A backend on another machine, tcp://HOST:PORT.")] = None,
+    backend_key: Annotated[str | None, _option("Its public key, from: uvmap-id keys show")] = None,
     settings: Annotated[
         Path | None, _option("A manifest.json, or JSON or TOML with its fields: fills in what is not given.")
     ] = None,
@@ -150,18 +165,47 @@ def generate(
         if not face:
             raise UVMapError(ErrorCode.FACE_FILE_MISSING, "There is no photo of a face.", "Name one: --face photo.jpg")
         # The cheap checks come before the photos are read.
-        _make(requested(settings, given, diffusion), face, out)
+        request, change = requested(settings, given, diffusion), _Change(base, region or [], mask)
+        _make(request, face, change, out, _elsewhere(backend, backend_key))
 
 
-def _make(request: TextureRequest, faces: list[Path], out: Path) -> None:
+class _Change(NamedTuple):
+    """What of which texture set is made anew, as it was typed."""
+
+    base: Path | None
+    parts: list[str]
+    mask: Path | None
+
+
+def _elsewhere(backend: str | None, key: str | None) -> Connection | None:
+    """How to reach a backend on another machine, with this machine's own client key."""
+    from uvmap_id.link.connection import make_state_dir, remote_connection, state_dir
+    from uvmap_id.link.keys import CLIENT_KEY, own_keys
+
+    if backend is None:
+        return None
+    make_state_dir(state_dir())
+    return remote_connection(backend, key or "", own_keys(state_dir(), CLIENT_KEY))
+
+
+def _make(request: TextureRequest, faces: list[Path], change: _Change, out: Path, backend: Connection | None) -> None:
     from uvmap_id.generate import generate_texture
-    from uvmap_id.link.photo import read_photos, with_photos
+    from uvmap_id.link.photo import read_photos, with_photos, with_region
 
-    photos = read_photos(faces)
-    request = with_photos(request, photos)
+    contents = read_photos(faces)
+    request = with_photos(request, contents)
+    if change.base is not None:
+        request, maps = with_region(request, change.base, change.parts, change.mask)
+        contents += maps
+    elif change.parts or change.mask is not None:
+        raise UVMapError(
+            ErrorCode.REGION_INCOMPLETE,
+            "There is no texture set whose region could be made anew.",
+            "Name its folder: --base FOLDER.",
+        )
     request.validate()
     with _progress_bar() as on_progress:
-        files = generate_texture(request, photos, out, on_progress)
+        files = generate_texture(request, contents, out, on_progress, backend)
     for warning in files.warnings:
         typer.echo(f"warning: {warning}", err=True)
     typer.echo(files.manifest)
@@ -179,47 +223,6 @@ def _progress_bar() -> Iterator[Callable[[Progress], None]]:
     with ProgressBar(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task("Starting the backend", total=1.0)
         yield lambda progress: bar.update(task, description=progress.stage, completed=progress.fraction)
-
-
-@app.command()
-def serve(
-    idle_minutes: Annotated[
-        float | None, typer.Option(min=0, help="End after so many minutes without work.", show_default="never")
-    ] = None,
-    state_dir: Annotated[
-        Path | None, typer.Option(help="Folder for everything that the backend keeps.", show_default=False)
-    ] = None,
-) -> None:
-    """Run the backend in the foreground until Ctrl-C. The other commands and Blender start it by themselves."""
-    from uvmap_id.link import connection
-    from uvmap_id.link.launcher import EXIT_ALREADY_RUNNING
-    from uvmap_id.server.main import AlreadyRunningError, ServerOptions
-    from uvmap_id.server.main import serve as run_server
-
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
-    folder = connection.state_dir() if state_dir is None else state_dir.absolute()
-    with errors_reported():
-        try:
-            run_server(ServerOptions(folder, idle_minutes))
-        except AlreadyRunningError as error:
-            print_failure(error.failure)
-            raise typer.Exit(EXIT_ALREADY_RUNNING) from None
-
-
-@app.command()
-def stop() -> None:
-    """End the running backend. Its jobs end as cancelled."""
-    from uvmap_id.link.launcher import stop_server
-
-    with errors_reported():
-        try:
-            stopped = stop_server()
-        except UVMapError as error:
-            if error.failure.code != ErrorCode.BACKEND_NOT_RUNNING:
-                raise
-            typer.echo(error.failure.message, err=True)
-        else:
-            typer.echo(f"The backend, process {stopped.pid}, has ended.", err=True)
 
 
 @app.command()

@@ -26,6 +26,7 @@ _BAD_ARGUMENTS = frozenset(
         ErrorCode.RELIGHT_OUT_OF_RANGE,
         ErrorCode.SETTINGS_UNREADABLE,
         ErrorCode.SETTING_OUT_OF_RANGE,
+        ErrorCode.REGION_INCOMPLETE,
         ErrorCode.SCHEDULER_UNKNOWN,
         ErrorCode.EMBEDDING_INVALID,
         ErrorCode.COUNTS_DIFFER,

@@ -9,6 +9,7 @@ import dataclasses
 import hashlib
 import io
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -51,8 +52,16 @@ _XMP = f"""<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>
 <?xpacket end="r"?>"""
 
 
-def write_texture_set(folder: Path, request: TextureRequest, engine: Engine, textures: TextureSet) -> dict[str, Any]:
+def write_texture_set(
+    folder: Path,
+    request: TextureRequest,
+    engine: Engine,
+    textures: TextureSet,
+    on_map: Callable[[], None] = lambda: None,
+) -> dict[str, Any]:
     """Write the maps and the manifest into an empty folder, and wait until the disk has them.
+
+    Large maps take a while: `on_map` is called after each.
 
     Returns:
         The manifest.
@@ -74,6 +83,7 @@ def write_texture_set(folder: Path, request: TextureRequest, engine: Engine, tex
             "color_space": "sRGB" if name == "base_color" else "Non-Color",
             "channels": _CHANNELS[name],
         }
+        on_map()
     maps["normal"]["convention"] = request.normal_convention
     manifest = build_manifest(request, engine, textures, maps)
     write_synced(folder / MANIFEST_NAME, manifest_bytes(manifest))

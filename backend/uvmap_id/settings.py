@@ -10,15 +10,16 @@ from pathlib import Path
 from typing import Any
 
 from uvmap_id.link.errors import ErrorCode, LinkError, UVMapError
-from uvmap_id.link.messages import build
 from uvmap_id.link.photo import photo_hash
 from uvmap_id.link.request import DiffusionSettings, TextureRequest
 from uvmap_id.link.texture_set import MANIFEST_LIMIT
+from uvmap_id.link.wire import build
 
 # Stands in for the photos until they have been read.
 NO_PHOTO = photo_hash(b"")
 
-_PHOTO_FIELDS = ("face_sha256", "more_faces")
+# What names files that are not part of the settings.
+_PHOTO_FIELDS = ("face_sha256", "more_faces", "region")
 _NUMBERS: Mapping[str, tuple[type[int] | type[float], ErrorCode]] = {
     "size": (int, ErrorCode.SIZE_NOT_OFFERED),
     "seed": (int, ErrorCode.SEED_OUT_OF_RANGE),

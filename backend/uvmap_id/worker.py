@@ -1,15 +1,19 @@
 """The worker process: owns an engine, does one job after the other, and may die without harm to anyone.
 
-It talks in the lines of `server.words`, and ends when its stdin does.
+It talks in the lines of `server.words`, and ends when its stdin does, or its server in any other way.
 """
 
 from __future__ import annotations
 
 import base64
+import faulthandler
+import gc
 import logging
 import math
 import os
 import queue
+import signal
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -17,11 +21,27 @@ from functools import partial
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
-from uvmap_id.engines.base import Engine, EngineLostError, JobCancelled, Resting
+from uvmap_id.engines.base import Engine, EngineLostError, JobCancelled, Report, Resting, Sparing, TextureSet
+from uvmap_id.engines.memory import ran_out_of_memory
 from uvmap_id.link.disk import disk_error
 from uvmap_id.link.errors import ErrorCode, LinkError, UVMapError
 from uvmap_id.link.messages import Cancelled, Failed, Preview, Progress
-from uvmap_id.server.words import LINE_LIMIT, Finished, Run, Stop, WorkerWord, from_line, to_line
+from uvmap_id.link.request import TextureRequest
+from uvmap_id.server.orphans import EXIT_ORPHANED, end_with_server, offer_to_the_kernel
+from uvmap_id.server.words import (
+    LINE_LIMIT,
+    SAVING,
+    STARTING,
+    Finished,
+    Leaving,
+    Ready,
+    Run,
+    Stop,
+    WorkerNote,
+    WorkerWord,
+    from_line,
+    to_line,
+)
 
 if TYPE_CHECKING:
     import numpy as np
@@ -35,7 +55,6 @@ _REPORT_EVERY_S = 0.1
 _PREVIEW_EVERY_S = 0.5
 _REST_AFTER_S = 300.0
 _ORPHAN_GRACE_S = 2.0
-_EXIT_ORPHANED = 3
 
 _log = logging.getLogger(__name__)
 
@@ -66,13 +85,15 @@ class Inbox:
                 _log.error("the server's line makes no sense: %s", error)
                 continue
             if isinstance(word, Run):
+                # A job may be run again after it was stopped.
+                self._stopped.discard(word.job)
                 self._runs.put(word)
             elif isinstance(word, Stop):
                 self._stopped.add(word.job)
         self._runs.put(None)
         # Nobody wants the result any more, and an engine may not look up for minutes.
         time.sleep(_ORPHAN_GRACE_S)
-        os._exit(_EXIT_ORPHANED)
+        os._exit(EXIT_ORPHANED)
 
 
 class ProgressReport:
@@ -140,9 +161,14 @@ class Worker:
         self._out = out
 
     def work(self) -> None:
-        """Do jobs until the server is gone, or an engine says that this process is of no use any more."""
+        """Do jobs until the server is gone, or this process is of no use any more."""
+        self._say(Ready())
         while not self._lost and (run := self._next_run()) is not None:
-            self._say(self._result_of(run))
+            result = self._result_of(run)
+            if self._lost:
+                # First, so that the server gives it no other job meanwhile.
+                self._say(Leaving())
+            self._say(result)
 
     def _next_run(self) -> Run | None:
         try:
@@ -153,43 +179,69 @@ class Worker:
                     engine.rest()
             return self._inbox.next_run()
 
-    def _say(self, word: WorkerWord) -> None:
+    def _say(self, word: WorkerWord | WorkerNote) -> None:
         self._out.write(to_line(word))
         self._out.flush()
 
     def _result_of(self, run: Run) -> Finished | Failed | Cancelled:
         try:
-            return self._do(run)
+            result = self._try(run)
+            if isinstance(result, Failed) and result.code == ErrorCode.OUT_OF_MEMORY:
+                result = self._again_with_less(run, result)
         except JobCancelled:
             return Cancelled(run.job)
+        return result
+
+    def _again_with_less(self, run: Run, failed: Failed) -> Finished | Failed:
+        """Memory ran out: once more with whatever can be done without. This process is replaced in any case.
+
+        To be called where the exception is gone, because it holds on to what the failed try had made.
+        """
+        self._lost = True
+        chosen = self._choose_engine(run.request.engine)
+        others = [name for name in self._engines if name != chosen]
+        for name in others:
+            del self._engines[name]
+        engine = self._engines.get(chosen)
+        spares = isinstance(engine, Sparing) and engine.spare()
+        gc.collect()
+        if not others and not spares:
+            return failed
+        _log.warning("job %s ran out of memory; once more with less", run.job)
+        return self._try(run)
+
+    def _try(self, run: Run) -> Finished | Failed:
+        try:
+            return self._do(run)
+        except JobCancelled:
+            raise
         except UVMapError as error:
             # The server starts a new process for the next job.
-            self._lost = isinstance(error, EngineLostError)
+            self._lost = self._lost or isinstance(error, EngineLostError)
             return Failed(run.job, error.failure.code, error.failure.message, error.failure.hint)
-        except MemoryError:
-            _log.exception("out of memory")
-            return Failed(
-                run.job,
-                ErrorCode.INTERNAL.value,
-                f"The memory did not suffice for a texture of {run.request.size} x {run.request.size}.",
-                "Choose a smaller size or close other programs, then try again.",
-            )
         except Exception as error:  # noqa: BLE001 - whatever an engine does wrong, the next job must still run
             _log.exception("job %s failed", run.job)
+            if ran_out_of_memory(error):
+                return _out_of_memory(run)
             return Failed(run.job, ErrorCode.INTERNAL.value, f"The engine broke down ({type(error).__name__}).")
 
     def _do(self, run: Run) -> Finished:
         report = ProgressReport(run.job, self._say, self._inbox)
-        report("Starting", 0.0)
+        report(STARTING, 0.0)
         engine = self._engine(run.request.engine)
-        textures = engine.generate(run.request, tuple(_read(Path(photo)) for photo in run.photos), report)
-        report("Saving", 1.0)
+        files = tuple(_read(Path(photo)) for photo in run.photos)
+        textures = _generated(engine, run.request, files, report)
+        report(SAVING, 1.0)
         # Not needed before the first job, and as slow as an engine to import.
         from uvmap_id.manifest import write_texture_set
 
         folder = Path(run.folder)
         try:
-            return Finished(run.job, write_texture_set(folder, run.request, engine, textures))
+            # A first try that ran out of memory may have left some.
+            for file in folder.iterdir():
+                file.unlink()
+            manifest = write_texture_set(folder, run.request, engine, textures, lambda: report(SAVING, 1.0))
+            return Finished(run.job, manifest)
         except OSError as error:
             raise disk_error(error, folder) from error
 
@@ -198,6 +250,24 @@ class Worker:
         if chosen not in self._engines:
             self._engines[chosen] = self._engine_factory(chosen)
         return self._engines[chosen]
+
+
+def _generated(engine: Engine, request: TextureRequest, files: tuple[bytes, ...], report: Report) -> TextureSet:
+    if not request.region.maps:
+        return engine.generate(request, files, report)
+    # As slow as an engine to import, and seldom needed.
+    from uvmap_id.engines.region import generate_in_region
+
+    return generate_in_region(engine, request, files, report)
+
+
+def _out_of_memory(run: Run) -> Failed:
+    return Failed(
+        run.job,
+        ErrorCode.OUT_OF_MEMORY.value,
+        f"The memory did not suffice for a texture of {run.request.size} x {run.request.size}.",
+        "Choose a smaller size or close other programs, then try again.",
+    )
 
 
 def _read(photo: Path) -> bytes:
@@ -213,6 +283,9 @@ def serve(
     engine_factory: EngineFactory, choose_engine: EngineChoice = str, rest_after_s: float = _REST_AFTER_S
 ) -> None:
     """Be a worker: take this process's stdin and stdout, and do jobs until stdin ends. See `Worker`."""
+    end_with_server()
+    offer_to_the_kernel()
+    _show_where_it_stands()
     # Libraries print to stdout, from C too. They get stderr, and an empty stdin; only we know the way to the server.
     lines = os.fdopen(os.dup(_STDIN), "rb")
     out = os.fdopen(os.dup(_STDOUT), "wb")
@@ -225,6 +298,16 @@ def serve(
         Worker(engine_factory, Inbox(lines), out, choose_engine, rest_after_s).work()
     except BrokenPipeError:
         _log.warning("the server is gone")
+
+
+def _show_where_it_stands() -> None:
+    """Let the log say what Python was at when the process crashes, or when the server is about to kill it.
+
+    Works without Python's lock, so also where a library holds it for ever.
+    """
+    faulthandler.enable()
+    if sys.platform != "win32":
+        faulthandler.register(signal.SIGUSR1)
 
 
 def main() -> None:

@@ -25,14 +25,17 @@ import torch
 from tiny_identity import marked, scene
 
 from uvmap_id.atlas.layout import Atlas
+from uvmap_id.atlas.parts import REGIONS, Part
 from uvmap_id.engines.base import EngineLostError, JobCancelled, TextureSet
-from uvmap_id.engines.diffusion.anchor import face_mask
+from uvmap_id.engines.diffusion.anchor import ProjectedFace, face_mask, make_anchor
 from uvmap_id.engines.diffusion.choice import choose_weights
 from uvmap_id.engines.diffusion.engine import UVMapIDEngine
 from uvmap_id.engines.diffusion.loaded import PipelineHolder
 from uvmap_id.engines.projection.engine import ProjectionEngine
+from uvmap_id.engines.region import OldTexture, generate_in_region
 from uvmap_id.engines.registry import choose_engine, create_engine
 from uvmap_id.link.errors import ErrorCode, UVMapError
+from uvmap_id.link.region import Region
 from uvmap_id.link.request import DiffusionSettings, TextureRequest
 from uvmap_id.weights.catalogue import Purpose
 from uvmap_id.weights.importing import Import, import_weights
@@ -76,7 +79,8 @@ def portrait() -> bytes:
 def make(engine: UVMapIDEngine) -> Made:
     def run(photo: bytes | NDArray[np.uint8] = ANN, more: tuple[bytes, ...] = (), **options: Any) -> TextureSet:
         content = photo if isinstance(photo, bytes) else as_png(photo)
-        return engine.generate(request_for(content, **options), (content, *more), silent)
+        named = tuple(hashlib.sha256(each).hexdigest() for each in more)
+        return engine.generate(request_for(content, more_faces=named, **options), (content, *more), silent)
 
     return run
 
@@ -276,6 +280,21 @@ def test_running_out_of_memory_is_tried_once_more_with_less(weights_folder: Path
     assert holder.run(lambda pipeline: pipeline.vae.use_tiling, choose_weights(store, "uvmap-id")) == (False, False)
 
 
+def test_a_sparing_engine_holds_no_weights_while_it_makes_maps(weights_folder: Path, textures: TextureSet) -> None:
+    engine, photo = UVMapIDEngine(WeightsStore(weights_folder)), as_png(ANN)
+    assert engine.spare()
+    assert not engine.spare()
+    held: list[str] = []
+
+    def report(stage: str, fraction: float, preview: object = None) -> None:
+        if stage == "Making the maps":
+            held.append(engine._holder.kind)
+
+    made = engine.generate(request_for(photo), (photo,), report)
+    assert held == [""]
+    assert (made.base_color == textures.base_color).all()
+
+
 def test_a_device_that_is_gone_ends_the_process(weights_folder: Path) -> None:
     """No test can take a card away; torch's device without memory gives no answer either."""
     holder = PipelineHolder()
@@ -368,3 +387,40 @@ del sys.modules['diffusers']
 find = u.find_spec
 u.find_spec = lambda name, package=None: None if name == "diffusers" else find(name, package)
 """
+
+
+def test_a_region_is_painted_into_the_texture_that_is_there(make: Made, engine: UVMapIDEngine, portrait: bytes) -> None:
+    old = make(portrait, seed=1)
+    maps = tuple(map(as_png, (old.base_color, old.normal, old.roughness)))
+    digests = tuple(hashlib.sha256(each).hexdigest() for each in maps)
+    atlas = Atlas.load()
+    elsewhere = atlas.mask(512) & ~atlas.shows(REGIONS["torso"], 512)
+    free = make(portrait, seed=2).base_color
+    request = request_for(portrait, seed=2, region=Region(digests, ("torso",)))
+    painted = engine.generate(request, (portrait, *maps), silent).base_color.astype(int)
+    result = generate_in_region(engine, request, (portrait, *maps), silent)
+    # The model itself was held to the old picture outside, so that what it paints beside it fits.
+    away = [np.abs(each.astype(int) - old.base_color)[elsewhere].mean() for each in (free, painted)]
+    # The tiny autoencoder gives back little of what it is shown.
+    assert away[1] < 0.8 * away[0]
+    assert (result.base_color[elsewhere] == old.base_color[elsewhere]).all()
+    inside = atlas.shows({Part.CHEST}, 512)
+    assert (result.base_color[inside] != old.base_color[inside]).any(axis=1).mean() > 0.5
+
+
+def test_a_region_over_the_face_takes_the_anchored_face(portrait: bytes) -> None:
+    atlas = Atlas.load()
+    face = ProjectedFace(np.full((512, 512, 3), 0.25, np.float32), face_mask(atlas, 512), 0.5)
+    share = np.zeros((512, 512), np.float32)
+    share[atlas.shows(REGIONS["head"], 512)] = 1
+    grey, flat = np.full((512, 512, 3), 255, np.uint8), np.zeros((512, 512), np.uint8)
+    anchor = make_anchor(atlas, face, OldTexture(grey, grey, flat, None, share), 512)
+    assert anchor is not None
+    middle = face_mask(atlas, 512) == 1
+    assert anchor.images[0][middle].mean() == pytest.approx(0.25)
+    assert anchor.mask[middle].mean() == pytest.approx(0.5)
+    chest = atlas.shows({Part.CHEST}, 512)
+    assert anchor.images[0][chest].mean() == 1
+    assert anchor.mask[chest].mean() == 1
+    assert (anchor.amount, anchor.structure) == (1.0, 0.0)
+    assert make_anchor(atlas, None, None, 512) is None

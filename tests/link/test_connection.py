@@ -16,21 +16,26 @@ from uvmap_id.link.connection import (
     Connection,
     make_state_dir,
     read_connection,
+    remote_connection,
     remove_connection,
     state_dir,
     write_connection,
 )
 from uvmap_id.link.errors import ErrorCode, UVMapError
+from uvmap_id.link.keys import KeyPair
 from uvmap_id.link.messages import PROTOCOL
 from uvmap_id.link.process import process_start
 
 KEY = "rq:rM>}U?@Lns47E1%kR.o@n%FcmmsL/@{H8]yf7"
+CLIENT = KeyPair("Yne@$w-vo<fVvi]a<NY6T1ed:M$fCG*[IaLV{hID", "D:)Q[IlAW!ahhC2ac:9*A}h:p?([4%wOTJ%JR%cs")
 
 posix_only = pytest.mark.skipif(os.name != "posix", reason="file modes are a matter of POSIX")
 
 
 def connection_of(pid: int) -> Connection:
-    return Connection("tcp://127.0.0.1:5000", KEY, pid, process_start(pid) or "", "boot", PROTOCOL, "0.1.0")
+    started = process_start(pid) or ""
+    keys = (CLIENT.public, CLIENT.secret)
+    return Connection("tcp://127.0.0.1:5000", KEY, pid, started, "boot", PROTOCOL, "0.1.0", *keys)
 
 
 @pytest.fixture
@@ -102,7 +107,10 @@ def test_half_a_file_is_no_server(folder: Path, cut: int) -> None:
         {"endpoint": "tcp://127.0.0.1:5000\n"},
         {"server_key": "short"},
         {"server_key": "~" * 40},
+        {"client_key": ""},
+        {"client_secret": "~" * 40},
         {"pid": "1"},
+        {"pid": 0},
         {"boot": None},
     ],
 )
@@ -161,3 +169,37 @@ def test_the_state_folder_follows_the_xdg_rules(monkeypatch: pytest.MonkeyPatch,
     assert state_dir() == tmp_path / "uvmap-id"
     monkeypatch.setenv("XDG_STATE_HOME", "relative")
     assert state_dir() == Path.home() / ".local" / "state" / "uvmap-id"
+
+
+def test_a_server_of_an_earlier_protocol_is_found_so_that_it_can_be_stopped(folder: Path) -> None:
+    values = {**dataclasses.asdict(connection_of(os.getpid())), "protocol": 2}
+    del values["client_key"], values["client_secret"]
+    path = folder / FILE_NAME
+    path.write_text(json.dumps(values))
+    path.chmod(0o600)
+    assert read_connection(folder).protocol == 2
+
+
+def test_the_secret_is_not_shown() -> None:
+    assert CLIENT.secret not in repr(connection_of(1))
+    assert CLIENT.secret not in repr(CLIENT)
+
+
+def test_a_remote_connection_is_checked() -> None:
+    for endpoint in ("tcp://gpu.example:7400", "tcp://[fe80::1]:7400", "tcp://127.0.0.1:7400"):
+        connection = remote_connection(endpoint, KEY, CLIENT)
+        assert connection.alive
+        assert not connection.local
+    wrong = {
+        "ipc:///tmp/x": ErrorCode.ADDRESS_NOT_ALLOWED,
+        "tcp://gpu": ErrorCode.ADDRESS_NOT_ALLOWED,
+        "tcp://gpu:7400\n": ErrorCode.ADDRESS_NOT_ALLOWED,
+        "gpu:7400": ErrorCode.ADDRESS_NOT_ALLOWED,
+    }
+    for endpoint, code in wrong.items():
+        with pytest.raises(UVMapError) as caught:
+            remote_connection(endpoint, KEY, CLIENT)
+        assert caught.value.failure.code == code
+    with pytest.raises(UVMapError) as caught:
+        remote_connection("tcp://gpu:7400", "short", CLIENT)
+    assert caught.value.failure.code == ErrorCode.KEY_INVALID

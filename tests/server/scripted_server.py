@@ -19,7 +19,7 @@ def main() -> int:
     arguments = parser.parse_args()
     worker = (sys.executable, str(Path(__file__).parent / "scripted_worker.py"))
     try:
-        serve(ServerOptions(state_dir(), arguments.idle_minutes, worker, cancel_grace_s=0.5))
+        serve(ServerOptions(state_dir(), arguments.idle_minutes, worker_command=worker, cancel_grace_s=0.5))
     except AlreadyRunningError:
         return EXIT_ALREADY_RUNNING
     except UVMapError as error:

@@ -63,6 +63,31 @@ SOLES = frozenset({Part.SOLE_LEFT, Part.SOLE_RIGHT})
 TOES = frozenset({Part.TOES_LEFT, Part.TOES_RIGHT})
 FEET = SOLES | TOES | frozenset({Part.FOOT_LEFT, Part.FOOT_RIGHT})
 
+# What a person may name when only a part of the body is to be painted anew; the names are those of `link.region`.
+REGIONS = {
+    "head": HEAD,
+    "face": frozenset({Part.FACE}),
+    "scalp": frozenset({Part.SCALP}),
+    "ears": EARS,
+    "neck": frozenset({Part.NECK}),
+    "torso": TORSO,
+    "chest": frozenset({Part.CHEST}),
+    "abdomen": frozenset({Part.ABDOMEN}),
+    "back": BACK,
+    "pelvis": PELVIS,
+    "shoulders": SHOULDERS,
+    "arms": ARMS,
+    "upper_arms": UPPER_ARMS,
+    "forearms": FOREARMS,
+    "hands": HANDS,
+    "fingers": FINGERS,
+    "legs": LEGS,
+    "thighs": THIGHS,
+    "shins": SHINS,
+    "feet": FEET,
+    "soles": SOLES,
+}
+
 # Where one part turns in the other: middles of the body there.
 JOINTS = (
     *("head", "neck", "waist"),

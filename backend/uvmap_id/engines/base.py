@@ -56,7 +56,9 @@ class Engine(Protocol):
     version: str
 
     def generate(self, request: TextureRequest, photos: tuple[bytes, ...], report: Report) -> TextureSet:
-        """Make the texture set. `photos` are the files behind `face_sha256` and `more_faces`, in this order.
+        """Make the texture set. `photos` are the files behind `request.files`, in this order.
+
+        An engine may paint all of it anew: `engines.region.regenerated` keeps what lies outside of the region.
 
         Raises:
             UVMapError: The photo or the request can't be used; says why and what to do.
@@ -72,4 +74,17 @@ class Resting(Protocol):
 
     def rest(self) -> None:
         """Called when there has been no work for a while; the next job may come at any time."""
+        ...
+
+
+@runtime_checkable
+class Sparing(Protocol):
+    """An engine that can do with less memory than it likes to take."""
+
+    def spare(self) -> bool:
+        """Called when memory ran out in a job, before that job is tried once more.
+
+        Returns:
+            True where the next try takes less; False where this engine has nothing left to do without.
+        """
         ...

@@ -1,7 +1,7 @@
-"""The connection file: how a client finds the running server, and the secret that lets it in.
+"""The connection file: how a client finds the running server, and the key that lets it in.
 
-The server's public key is what a client needs to be let in, so the file is its owner's alone. The server's
-secret key never leaves the server's memory.
+The client's key pair in it is new at each start of the server, and the file is its owner's alone. The server's
+secret key is in no connection file.
 """
 
 from __future__ import annotations
@@ -11,34 +11,42 @@ import json
 import os
 import re
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from .errors import ErrorCode, LinkError, UVMapError
-from .messages import build
+from .keys import KeyPair, is_key
+from .messages import PROTOCOL
+from .private import NotPrivateError, make_private_folder, read_private, write_private
 from .process import is_running
+from .wire import build
 
 STATE_DIR_VARIABLE = "UVMAP_ID_STATE_DIR"
 FILE_NAME = "connection.json"
 
 _APP = "uvmap-id"
 _FILE_LIMIT = 16 * 1024
-_ENDPOINT = re.compile(r"tcp://127\.0\.0\.1:[0-9]{1,5}")
-_CURVE_KEY = re.compile(r"[0-9a-zA-Z.\-:+=^!/*?&<>()\[\]{}@%$#]{40}")
+_LOCAL_ENDPOINT = re.compile(r"tcp://127\.0\.0\.1:[0-9]{1,5}")
+_REMOTE_ENDPOINT = re.compile(r"tcp://([a-zA-Z0-9.\-]{1,253}|\[[0-9a-fA-F:.]{2,45}\]):[0-9]{1,5}")
+# Servers of earlier protocols wrote no client key.
+_FIRST_WITH_CLIENT_KEY = 3
 
 
 @dataclass(frozen=True, slots=True)
 class Connection:
-    """One running server.
+    """One running server, and the key pair to talk to it with.
 
     Attributes:
         endpoint: Where it listens, "tcp://127.0.0.1:PORT".
-        server_key: Its CURVE public key, 40 characters of Z85. Whoever knows it gets in.
-        pid: Its process.
+        server_key: Its CURVE public key, 40 characters of Z85.
+        pid: Its process; 0 where it runs on another machine.
         started: What `process_start` says of that process.
         boot: A name for this start of the server, never used twice.
-        protocol: The protocol it speaks.
+        protocol: The highest protocol that it speaks.
         version: The version of its package.
+        client_key: The client's public key.
+        client_secret: The client's secret key.
+        source: The connection file that this was read from.
     """
 
     endpoint: str
@@ -48,11 +56,41 @@ class Connection:
     boot: str
     protocol: int
     version: str
+    client_key: str = ""
+    client_secret: str = field(default="", repr=False)
+    source: Path | None = field(default=None, compare=False, repr=False)
+
+    @property
+    def local(self) -> bool:
+        """True where the server runs on this machine and wrote a connection file."""
+        return self.pid > 0
 
     @property
     def alive(self) -> bool:
-        """True while the server's process runs. Says nothing about whether it answers."""
-        return is_running(self.pid, self.started)
+        """True while the server's process runs; of one elsewhere nobody knows better. Not whether it answers."""
+        return not self.local or is_running(self.pid, self.started)
+
+
+def remote_connection(endpoint: str, server_key: str, keys: KeyPair) -> Connection:
+    """How to reach a server on another machine, or through a tunnel.
+
+    Args:
+        endpoint: "tcp://HOST:PORT".
+        server_key: The public key that it must have, from `uvmap-id keys show` there.
+        keys: The client's, whose public one is authorised there.
+
+    Raises:
+        UVMapError: `address_not_allowed` or `key_invalid`.
+    """
+    if not _REMOTE_ENDPOINT.fullmatch(endpoint):
+        raise UVMapError(
+            ErrorCode.ADDRESS_NOT_ALLOWED, f"{endpoint[:100]!r} is no address of a backend.", "Write tcp://HOST:PORT."
+        )
+    if not is_key(server_key):
+        raise UVMapError(
+            ErrorCode.KEY_INVALID, "The backend's public key is none.", '"uvmap-id keys show" there prints it.'
+        )
+    return Connection(endpoint, server_key, 0, "", "", PROTOCOL, "", keys.public, keys.secret)
 
 
 def state_dir() -> Path:
@@ -75,25 +113,20 @@ def _from_variable(name: str, otherwise: Path) -> Path:
 
 def make_state_dir(folder: Path) -> None:
     """Create the state folder, or make an existing one private. Raises `OSError`."""
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    folder.chmod(0o700)
+    make_private_folder(folder)
 
 
 def write_connection(connection: Connection, folder: Path) -> None:
     """Write the connection file so that no reader ever sees half of it. Raises `OSError`."""
-    text = json.dumps(dataclasses.asdict(connection), indent=2).encode()
-    temporary = folder / f".{FILE_NAME}.{os.getpid()}"
-    temporary.unlink(missing_ok=True)
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(text)
-    temporary.replace(folder / FILE_NAME)
+    values = dataclasses.asdict(connection)
+    del values["source"]
+    write_private(folder / FILE_NAME, json.dumps(values, indent=2).encode())
 
 
 def remove_connection(connection: Connection, folder: Path) -> None:
     """Remove the connection file if it still speaks of this server. Raises `OSError`."""
     try:
-        current = _parse(_read_private(folder / FILE_NAME))
+        current = _parse(folder / FILE_NAME)
     except UVMapError:
         return
     if current.boot == connection.boot:
@@ -110,48 +143,46 @@ def read_connection(folder: Path | None = None) -> Connection:
         UVMapError: `backend_not_running`: there is no such file, it is damaged, other users can read it,
             or it speaks of a process that has ended.
     """
-    connection = _parse(_read_private((folder or state_dir()) / FILE_NAME))
+    connection = _parse((folder or state_dir()) / FILE_NAME)
     if not connection.alive:
         raise _not_running("The backend that ran here has ended.")
     return connection
 
 
-def _parse(text: bytes) -> Connection:
+def _parse(path: Path) -> Connection:
+    damaged = _not_running("The backend's connection file is damaged.")
     try:
-        values = json.loads(text)
+        values = json.loads(_read(path))
         if not isinstance(values, dict):
-            raise LinkError("The connection file is not a JSON object.")
-        known = {item.name for item in dataclasses.fields(Connection)}
+            raise damaged
+        known = {item.name for item in dataclasses.fields(Connection)} - {"source"}
         connection = build(Connection, {name: value for name, value in values.items() if name in known})
     except (ValueError, RecursionError, LinkError) as error:
-        raise _not_running("The backend's connection file is damaged.") from error
-    if not _ENDPOINT.fullmatch(connection.endpoint) or not _CURVE_KEY.fullmatch(connection.server_key):
-        raise _not_running("The backend's connection file is damaged.")
-    return connection
+        raise damaged from error
+    if not _LOCAL_ENDPOINT.fullmatch(connection.endpoint) or not connection.local or not _has_keys(connection):
+        raise damaged
+    return dataclasses.replace(connection, source=path)
 
 
-def _read_private(path: Path) -> bytes:
+def _has_keys(connection: Connection) -> bool:
+    if connection.protocol < _FIRST_WITH_CLIENT_KEY:
+        return is_key(connection.server_key)
+    return all(map(is_key, (connection.server_key, connection.client_key, connection.client_secret)))
+
+
+def _read(path: Path) -> bytes:
     try:
-        # A link could lead to a file that someone else wrote.
-        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
+        return read_private(path, _FILE_LIMIT)
     except FileNotFoundError:
         raise _not_running("The backend is not running.") from None
+    except NotPrivateError:
+        raise UVMapError(
+            ErrorCode.BACKEND_NOT_RUNNING,
+            "The backend's connection file can be read by other users, so it is not trusted.",
+            f"Remove {path} and start the backend again.",
+        ) from None
     except OSError as error:
         raise _not_running(f"The backend's connection file can't be read: {error.strerror}.") from error
-    with os.fdopen(descriptor, "rb") as file:
-        if not _is_private(os.fstat(descriptor)):
-            raise UVMapError(
-                ErrorCode.BACKEND_NOT_RUNNING,
-                "The backend's connection file can be read by other users, so it is not trusted.",
-                f"Remove {path} and start the backend again.",
-            )
-        return file.read(_FILE_LIMIT)
-
-
-def _is_private(status: os.stat_result) -> bool:
-    if sys.platform == "win32":
-        return True
-    return status.st_uid == os.getuid() and not status.st_mode & 0o077
 
 
 def _not_running(message: str) -> UVMapError:

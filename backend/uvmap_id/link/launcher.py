@@ -16,7 +16,7 @@ from .client import Client, error_of
 from .connection import STATE_DIR_VARIABLE, Connection, make_state_dir, read_connection, state_dir
 from .errors import ErrorCode, UVMapError
 from .logs import last_words, open_log
-from .messages import PROTOCOL
+from .messages import OLDEST_PROTOCOL
 
 COMMAND = "uvmap-id"
 IDLE_MINUTES = 30
@@ -92,10 +92,10 @@ class Launch:
         if self._probe.welcome is not None:
             return self._probe.connection
         failure = self._probe.failure
-        if failure is not None:
+        if failure is not None or self._probe.server_gone:
             self.close()
-            if failure.code == ErrorCode.BACKEND_INCOMPATIBLE:
-                raise error_of(failure)
+        if failure is not None and failure.code in (ErrorCode.BACKEND_INCOMPATIBLE, ErrorCode.BACKEND_REFUSED):
+            raise error_of(failure)
         return None
 
     def _keep_starting(self) -> None:
@@ -177,7 +177,7 @@ def stop_server(timeout_s: float = _STOP_TIMEOUT_S) -> Connection:
         UVMapError: `backend_not_running`, or `backend_lost` where it doesn't end.
     """
     connection = read_connection()
-    if connection.protocol == PROTOCOL:
+    if connection.protocol >= OLDEST_PROTOCOL:
         with Client.connect(connection, "stop") as client:
             client.shutdown()
             if _has_ended(connection, timeout_s, client):
@@ -201,5 +201,7 @@ def _has_ended(connection: Connection, timeout_s: float, client: Client | None =
             return False
         if client is not None:
             client.poll()
+            if client.failure is not None:
+                return False
         time.sleep(_STEP_S)
     return True

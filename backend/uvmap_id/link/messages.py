@@ -1,36 +1,37 @@
-"""Every word that client and server exchange, and the one way to write and read it.
+"""Every word that client and server exchange. `link.wire` writes and reads them.
 
-A message on the wire is `[b"UVM1", JSON header, blob frame, ...]`. The header holds the fields of one
-of the dataclasses below, plus `t`, its type. Reading is strict: an unknown type, an unknown, missing
-or wrong-typed field, or a blob that differs from its declared size and hash raises `LinkError`.
+A job ends for good in exactly one of `Done`, `Failed` and `Cancelled`. Pushed messages may get lost: `Status` and
+`List` tell how things stand.
 """
 
 from __future__ import annotations
 
 import base64
-import dataclasses
-import hashlib
-import json
 import re
-import types
-import typing
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any
 
-from .errors import Failure, LinkError
+from .errors import Failure
 from .request import TextureRequest
 
-PROTOCOL = 2
-MAGIC = b"UVM1"
+PROTOCOL = 3
+OLDEST_PROTOCOL = 3
 HEADER_LIMIT = 64 * 1024
 FRAME_LIMIT = 1024 * 1024
-BLOB_LIMIT = 128 * 1024 * 1024
 PHOTO_LIMIT = 64 * 1024 * 1024
+# Photos and embeddings of one job together.
+JOB_PHOTOS_LIMIT = 128 * 1024 * 1024
+# Chunks that may be on their way at once, in either direction.
+CREDIT = 8
+LIST_LIMIT = 32
+BATCH_LIMIT = 500
 # Its base64 has to fit into a header, with room to spare.
 PREVIEW_LIMIT = 40 * 1024
+# Of a dead worker's last lines; they have to fit into a header together with the rest.
+LOG_LIMIT = 24 * 1024
 
 _JOB_ID = re.compile(r"[0-9a-f]{32}")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 # --- from the client ---------------------------------------------------------------------------------
@@ -38,23 +39,52 @@ _JOB_ID = re.compile(r"[0-9a-f]{32}")
 
 @dataclass(frozen=True, slots=True)
 class Hello:
-    """First message of a connection. Answered by `Welcome`, or by `Refused` for another protocol."""
+    """First message of a connection. Answered by `Welcome`, or by `Refused` where no protocol is common to both.
+
+    `lowest` to `protocol` are the protocols that the client speaks; one of version 2 does not send `lowest`.
+    """
 
     protocol: int
     client: str
+    lowest: int = 0
+    version: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PutBlob:
+    """A piece of a file that a later `Submit` names by its hash; its blob goes to `offset` of `size` bytes.
+
+    Answered by `BlobState`. Without a blob it only asks how much of the file the server has.
+    """
+
+    sha256: str
+    size: int
+    offset: int
 
 
 @dataclass(frozen=True, slots=True)
 class Submit:
     """A new job. Sending it twice is harmless: the id is the client's own.
 
-    Its blob holds the files of `request.face_sha256` and `request.more_faces` one after the other; `sizes` are
-    their lengths in bytes.
+    The files of `request.face_sha256` and `request.more_faces` must have been put before; otherwise it is refused
+    with `photo_missing`. Jobs of a higher priority run first. `session` is the client's own word for those of its
+    jobs that belong together, such as one window's.
     """
 
     job: str
     request: TextureRequest
-    sizes: tuple[int, ...]
+    priority: int = 0
+    session: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SubmitMany:
+    """Several jobs, all of them or none. Its blob is a JSON array of at most `BATCH_LIMIT` fields of `Submit`.
+
+    Answered by `AcceptedMany`, or by `Refused` with `batch` as its job. Each job then ends on its own.
+    """
+
+    batch: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +95,14 @@ class Status:
 
 
 @dataclass(frozen=True, slots=True)
+class List:
+    """Ask for the owner's jobs that changed after `since`; answered by `Listing`. An empty session means all."""
+
+    since: int
+    session: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Cancel:
     """End a job early. Answered by the event that ended it, whichever came first."""
 
@@ -72,13 +110,72 @@ class Cancel:
 
 
 @dataclass(frozen=True, slots=True)
+class Retry:
+    """Do an ended job that has not been acknowledged once more, as a new job. Answered like `Submit`."""
+
+    job: str
+    new_job: str
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """Change a queued job's turn: before another queued job, or where `before` is empty to a new priority.
+
+    Answered by `Moved`.
+    """
+
+    job: str
+    priority: int = 0
+    before: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class GetChunk:
+    """Ask for the piece of a finished job's file that begins at `offset`; answered by `Chunk`."""
+
+    job: str
+    file: str
+    offset: int
+
+
+@dataclass(frozen=True, slots=True)
+class Acknowledge:
+    """The client has what it needs of an ended job: the server forgets photos and prompt, and may remove the maps.
+
+    Answered by `Acknowledged`.
+    """
+
+    job: str
+
+
+@dataclass(frozen=True, slots=True)
+class Purge:
+    """Forget ended jobs with all that belongs to them; all of the owner's where none is named. Others stay as they are.
+
+    Answered by `Purged`.
+    """
+
+    jobs: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """Begin no more jobs; those that run go on. Answered by `Pong`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Resume:
+    """Begin jobs again, whatever the pause was for. Answered by `Pong`."""
+
+
+@dataclass(frozen=True, slots=True)
 class Ping:
-    """Is the server serving?"""
+    """Is the server serving? Answered by `Pong`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Shutdown:
-    """End the server and its workers. Jobs that have not ended end as cancelled."""
+    """End the server and its workers. Jobs that have not ended go on when a server starts again."""
 
 
 # --- from the server ---------------------------------------------------------------------------------
@@ -86,21 +183,32 @@ class Shutdown:
 
 @dataclass(frozen=True, slots=True)
 class Welcome:
-    """The handshake's answer: who serves here. `boot` changes with every start of the server."""
+    """The handshake's answer: who serves here. `boot` changes with every start of the server.
+
+    `protocol` is the one to speak: the highest that both know. `seq` is the number of the newest change of a job, for
+    `List`: whatever changes from now on has a higher one.
+    """
 
     protocol: int
     version: str
     boot: str
+    workers: int = 1
+    seq: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Pong:
-    """Answer to `Ping`."""
+    """How the queue is. `paused` is empty or says why: user, disk_full, worker_crash_loop."""
+
+    boot: str = ""
+    paused: str = ""
+    queued: int = 0
+    running: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """A message was not acted on. `job` is empty unless it was about one."""
+    """A message was not acted on. `job` is empty unless it was about one; for `PutBlob` it is the file's hash."""
 
     code: str
     message: str
@@ -114,6 +222,101 @@ class Refused:
 
 
 @dataclass(frozen=True, slots=True)
+class BlobState:
+    """How many bytes of a file the server has, from its beginning."""
+
+    sha256: str
+    received: int
+
+
+@dataclass(frozen=True, slots=True)
+class AcceptedMany:
+    """All jobs of a batch are in the queue."""
+
+    batch: str
+    jobs: int
+
+
+@dataclass(frozen=True, slots=True)
+class JobItem:
+    """One line of a `Listing`.
+
+    Attributes:
+        job: Its id.
+        state: queued, running, done, failed or cancelled.
+        seq: The number of its last change; grows over all jobs.
+        session: From `Submit`.
+        priority: From `Submit` or `Move`.
+        created: Seconds since 1970, as the server's clock has it, for people.
+        ended: The same; 0 while it has not ended.
+        stage: What the engine does at the moment, while it runs.
+        fraction: How far it is.
+        code: Why it failed, and empty otherwise; as in `Failed`, cut off where it is long.
+        message: See `code`.
+        hint: See `code`.
+        acknowledged: The client has what it needs.
+    """
+
+    job: str
+    state: str
+    seq: int
+    session: str = ""
+    priority: int = 0
+    created: float = 0.0
+    ended: float = 0.0
+    stage: str = ""
+    fraction: float = 0.0
+    code: str = ""
+    message: str = ""
+    hint: str = ""
+    acknowledged: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """The jobs that changed, in the order of their last change, at most `LIST_LIMIT`.
+
+    Ask again with `seq`; `more` tells that there is more already.
+    """
+
+    jobs: tuple[JobItem, ...]
+    seq: int
+    more: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """The job has its new turn."""
+
+    job: str
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """A piece of a finished job's file, as the message's blob. `size` and `sha256` are the whole file's."""
+
+    job: str
+    file: str
+    offset: int
+    size: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Acknowledged:
+    """The job's photos and prompt are gone."""
+
+    job: str
+
+
+@dataclass(frozen=True, slots=True)
+class Purged:
+    """How many jobs were forgotten."""
+
+    jobs: int
+
+
+@dataclass(frozen=True, slots=True)
 class Accepted:
     """The job is in the queue and will end in exactly one of `Done`, `Failed`, `Cancelled`."""
 
@@ -122,7 +325,7 @@ class Accepted:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a job is: 0 <= fraction <= 1, never backwards. May be dropped on the way."""
+    """How far a job is: 0 <= fraction <= 1, backwards only where it had to begin anew. May be dropped on the way."""
 
     job: str
     stage: str
@@ -146,12 +349,22 @@ class Preview:
 
 
 @dataclass(frozen=True, slots=True)
+class ResultFile:
+    """One file of a finished texture set."""
+
+    name: str
+    size: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
 class Done:
-    """The job's texture set lies complete in `folder` on the server's machine."""
+    """The job's texture set lies complete in `folder` on the server's machine; elsewhere it is had by `GetChunk`."""
 
     job: str
     folder: str
     manifest: dict[str, Any] = field(default_factory=dict)
+    files: tuple[ResultFile, ...] = ()
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -162,12 +375,13 @@ class Done:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """The job failed; nothing of it was left behind."""
+    """The job failed; nothing of it was left behind. `log` holds the last lines of a worker that died."""
 
     job: str
     code: str
     message: str
     hint: str = ""
+    log: str = ""
 
     @property
     def failure(self) -> Failure:
@@ -182,113 +396,36 @@ class Cancelled:
     job: str
 
 
-Command = Hello | Submit | Status | Cancel | Ping | Shutdown
+Command = (
+    Hello
+    | PutBlob
+    | Submit
+    | SubmitMany
+    | Status
+    | List
+    | Cancel
+    | Retry
+    | Move
+    | GetChunk
+    | Acknowledge
+    | Purge
+    | Pause
+    | Resume
+    | Ping
+    | Shutdown
+)
 JobEvent = Accepted | Progress | Done | Failed | Cancelled
-Answer = Welcome | Pong | Refused | Preview | JobEvent
+Answer = (
+    Welcome | Pong | Refused | BlobState | AcceptedMany | Listing | Moved | Chunk | Acknowledged | Purged | Preview
+) | JobEvent
 Message = Command | Answer
-
-_TYPES: dict[str, type] = {cls.__name__.lower(): cls for cls in typing.get_args(Message)}
-
-
-def encode(message: Message, blob: bytes = b"") -> list[bytes]:
-    """The frames of a message; the blob is cut into frames of at most `FRAME_LIMIT` bytes."""
-    header = {"t": type(message).__name__.lower(), **dataclasses.asdict(message)}
-    if blob:
-        header["blob"] = {"size": len(blob), "sha256": hashlib.sha256(blob).hexdigest()}
-    try:
-        text = json.dumps(header, separators=(",", ":"), allow_nan=False).encode()
-    except (TypeError, ValueError) as error:
-        raise LinkError("The message holds something that JSON can't say.") from error
-    if len(text) > HEADER_LIMIT:
-        raise LinkError(f"A header of {len(text)} bytes is over the limit of {HEADER_LIMIT}.")
-    return [MAGIC, text, *(blob[start : start + FRAME_LIMIT] for start in range(0, len(blob), FRAME_LIMIT))]
-
-
-def decode(frames: Sequence[bytes]) -> tuple[Message, bytes]:
-    """The message and the blob that `encode` made frames of. Raises `LinkError` for anything else."""
-    if len(frames) < 2 or frames[0] != MAGIC:
-        raise LinkError("This is not a UVMap-ID message.")
-    if len(frames[1]) > HEADER_LIMIT:
-        raise LinkError(f"A header of {len(frames[1])} bytes is over the limit of {HEADER_LIMIT}.")
-    try:
-        header = json.loads(frames[1], parse_constant=_refuse_constant)
-    except (ValueError, RecursionError) as error:
-        raise LinkError("The header is not JSON.") from error
-    if not isinstance(header, dict):
-        raise LinkError("The header is not a JSON object.")
-    blob = _checked_blob(header.pop("blob", None), frames[2:])
-    cls = _TYPES.get(str(header.pop("t", "")))
-    if cls is None:
-        raise LinkError("The message's type is unknown.")
-    return build(cls, header), blob
-
-
-def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is not JSON.")
-
-
-def _checked_blob(declared: object, frames: Sequence[bytes]) -> bytes:
-    if declared is None and not frames:
-        return b""
-    if not isinstance(declared, dict) or set(declared) != {"size", "sha256"}:
-        raise LinkError("The message's blob is not declared.")
-    size = sum(map(len, frames))
-    if any(len(frame) > FRAME_LIMIT for frame in frames) or declared["size"] != size:
-        raise LinkError("The message's blob is not as long as declared.")
-    if size > BLOB_LIMIT:
-        raise LinkError(f"A blob of {size} bytes is over the limit of {BLOB_LIMIT}.")
-    blob = b"".join(frames)
-    if hashlib.sha256(blob).hexdigest() != declared["sha256"]:
-        raise LinkError("The message's blob was damaged on the way.")
-    return blob
-
-
-Built = TypeVar("Built")
-
-
-def build(cls: type[Built], values: Mapping[str, Any]) -> Built:
-    """A dataclass from decoded JSON, its fields checked against their annotations. Raises `LinkError`."""
-    hints = typing.get_type_hints(cls)
-    fields = {item.name: item for item in dataclasses.fields(cls)}  # pyright: ignore[reportArgumentType]
-    unknown = set(values) - set(fields)
-    if unknown:
-        raise LinkError(f"{cls.__name__} has no field {sorted(unknown)[0][:40]!r}.")
-    required = {name for name, item in fields.items() if _is_required(item)}
-    missing = required - set(values)
-    if missing:
-        raise LinkError(f"{cls.__name__} lacks {sorted(missing)[0]!r}.")
-    return cls(**{name: _checked(hints[name], value, f"{cls.__name__}.{name}") for name, value in values.items()})
-
-
-def _is_required(item: dataclasses.Field[Any]) -> bool:
-    return item.default is dataclasses.MISSING and item.default_factory is dataclasses.MISSING
-
-
-def _checked(expected: Any, value: Any, where: str) -> Any:
-    if dataclasses.is_dataclass(expected) and isinstance(expected, type):
-        if isinstance(value, dict):
-            return build(expected, value)
-    else:
-        plain = typing.get_origin(expected) or expected
-        if plain is tuple and isinstance(value, list):
-            item = typing.get_args(expected)[0]
-            return tuple(_checked(item, each, f"{where}[]") for each in value)
-        accepted: Any = (int, float) if plain is float else plain
-        # bool is an int to Python, not to a reader of the protocol.
-        if isinstance(value, accepted) and (plain is bool or not isinstance(value, bool)):
-            return _as_float(value, where) if plain is float else value
-    name = expected.__name__ if isinstance(expected, type | types.GenericAlias) else str(expected)
-    raise LinkError(f"{where} is not of type {name}.")
-
-
-def _as_float(value: float, where: str) -> float:
-    """So that 1 and 1.0 are one request, with one hash and one manifest."""
-    try:
-        return float(value)
-    except OverflowError:
-        raise LinkError(f"{where} is too large a number.") from None
 
 
 def is_job_id(text: str) -> bool:
     """True for the 32 lower-case hex digits that a client chooses for a job."""
     return _JOB_ID.fullmatch(text) is not None
+
+
+def is_sha256(text: str) -> bool:
+    """True for 64 lower-case hex digits."""
+    return _SHA256.fullmatch(text) is not None

@@ -19,3 +19,7 @@ def set_common_options(socket: zmq.Socket[bytes]) -> None:
     # No heartbeats: on one machine the kernel says when a peer is gone, and libzmq 4.3.5 aborts the whole process,
     # Blender too, when one is due on a broken connection whose messages nobody has read.
     socket.setsockopt(zmq.HEARTBEAT_IVL, 0)
+    # A peer whose machine vanished is found out by the kernel, after two minutes.
+    for option, value in ((zmq.TCP_KEEPALIVE, 1), (zmq.TCP_KEEPALIVE_IDLE, 60), (zmq.TCP_KEEPALIVE_INTVL, 15)):
+        socket.setsockopt(option, value)
+    socket.setsockopt(zmq.TCP_KEEPALIVE_CNT, 4)

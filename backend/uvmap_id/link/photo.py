@@ -8,8 +8,10 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from .errors import ErrorCode, LinkError, UVMapError
-from .messages import BLOB_LIMIT, PHOTO_LIMIT
+from .messages import JOB_PHOTOS_LIMIT, PHOTO_LIMIT
+from .region import REGION_MAPS, Region
 from .request import TextureRequest
+from .texture_set import map_file, read_manifest
 
 _EMBEDDING_MAGIC = b"\x93NUMPY"
 
@@ -51,10 +53,10 @@ def check_photos(photos: Sequence[bytes]) -> None:
         )
     for photo in photos:
         _check_size(photo)
-    if sum(map(len, photos)) > BLOB_LIMIT:
+    if sum(map(len, photos)) > JOB_PHOTOS_LIMIT:
         raise UVMapError(
             ErrorCode.FACE_FILE_TOO_LARGE,
-            f"The face images' files are over {BLOB_LIMIT // 2**20} MiB together.",
+            f"The face images' files are over {JOB_PHOTOS_LIMIT // 2**20} MiB together.",
             "Save them as JPEGs, scale them down, or choose fewer.",
         )
     if photos[0].startswith(_EMBEDDING_MAGIC):
@@ -89,20 +91,42 @@ def with_photos(request: TextureRequest, photos: Sequence[bytes]) -> TextureRequ
     return dataclasses.replace(request, face_sha256=first, more_faces=tuple(more))
 
 
-def check_named(request: TextureRequest, photos: Sequence[bytes]) -> None:
-    """Raise `UVMapError` unless these are the files that a request names, in its order, and worth sending."""
-    check_photos(photos)
-    if [photo_hash(photo) for photo in photos] != [request.face_sha256, *request.more_faces]:
-        raise LinkError("The photos are not the ones that the request names.")
+def with_region(
+    request: TextureRequest, folder: Path, parts: Sequence[str], mask: Path | None
+) -> tuple[TextureRequest, tuple[bytes, ...]]:
+    """The request, for a region of the texture set in a folder; and the files that travel for it after the photos.
 
-
-def split_photos(blob: bytes, sizes: Sequence[int]) -> tuple[bytes, ...]:
-    """The files that were sent one after the other; whether they are the right ones, `check_named` finds out.
+    Args:
+        request: What to make. Its normal maps become those of the set that is there.
+        folder: A complete texture set.
+        parts: Out of `link.region.REGION_PARTS`.
+        mask: A picture in the atlas that is black where nothing changes.
 
     Raises:
-        LinkError: The sizes don't fit the blob.
+        UVMapError: `settings_unreadable` or `image_unreadable` for the set or the mask.
     """
-    if sum(sizes) != len(blob):
-        raise LinkError("The photos are not as long as declared.")
-    ends = [sum(sizes[: number + 1]) for number in range(len(sizes))]
-    return tuple(blob[end - size : end] for size, end in zip(sizes, ends, strict=True))
+    try:
+        manifest = read_manifest(folder)
+        names = [name for name in REGION_MAPS if name in manifest["maps"]]
+        files = [(folder / map_file(name)).read_bytes() for name in names]
+        files += [mask.read_bytes()] if mask is not None else []
+    except OSError as error:
+        raise UVMapError(
+            ErrorCode.IMAGE_UNREADABLE,
+            f"{error.filename or folder} can't be read: {error.strerror}.",
+            "Choose the folder of a complete texture set, and a mask that you may read.",
+        ) from error
+    digests = tuple(map(photo_hash, files))
+    region = Region(digests[: len(names)], tuple(parts), digests[-1] if mask is not None else "")
+    normal = manifest["maps"]["normal"]
+    convention = str(normal.get("convention", "opengl")) if isinstance(normal, dict) else "opengl"
+    return dataclasses.replace(request, region=region, normal_convention=convention), tuple(files)
+
+
+def check_named(request: TextureRequest, photos: Sequence[bytes]) -> None:
+    """Raise `UVMapError` unless these are the files that a request names, in its order, and worth sending."""
+    check_photos(photos[: len(request.faces)])
+    for content in photos[len(request.faces) :]:
+        _check_size(content)
+    if tuple(map(photo_hash, photos)) != request.files:
+        raise LinkError("The photos are not the ones that the request names.")

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, fields
 from typing import TypeVar
 
 from .errors import ErrorCode, LinkError, UVMapError
+from .region import Region
 
 PROMPT_LIMIT = 2000
 SUBJECT_LIMIT = 200
@@ -147,6 +148,7 @@ class TextureRequest:
         extra_maps: Maps beyond `MAPS`, out of `EXTRA_MAPS`.
         normal_convention: One of `NORMAL_CONVENTIONS`: whether green is up or down in the normal map.
         diffusion: For the engine "uvmap-id".
+        region: What of an existing texture set is made anew; empty for a whole new one.
     """
 
     face_sha256: str
@@ -160,10 +162,21 @@ class TextureRequest:
     extra_maps: tuple[str, ...] = ()
     normal_convention: str = "opengl"
     diffusion: DiffusionSettings = field(default_factory=DiffusionSettings)
+    region: Region = field(default_factory=Region)
+
+    @property
+    def faces(self) -> tuple[str, ...]:
+        """Hashes of the files that show the person; the first is a photo."""
+        return (self.face_sha256, *self.more_faces)
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """Hashes of all files that travel beside the request, in their order."""
+        return (*self.faces, *self.region.files)
 
     def validate(self) -> None:
         """Raise `UVMapError` with the code of the first field that can't be accepted."""
-        if not all(_SHA256.fullmatch(digest) for digest in (self.face_sha256, *self.more_faces)):
+        if not all(_SHA256.fullmatch(digest) for digest in self.faces):
             raise LinkError("The photo's hash is not 64 hex digits.")
         if len(self.more_faces) >= FACES_LIMIT:
             raise _out_of_range("number of photos", len(self.more_faces) + 1, f"Choose at most {FACES_LIMIT}.")
@@ -204,6 +217,7 @@ class TextureRequest:
                 "normal convention", self.normal_convention, f"Choose one of {', '.join(NORMAL_CONVENTIONS)}."
             )
         self.diffusion.validate()
+        self.region.validate()
 
 
 def _validate_text(name: str, text: str, limit: int, too_long: ErrorCode) -> None:

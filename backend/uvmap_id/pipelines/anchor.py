@@ -15,8 +15,8 @@ from diffusers import AutoencoderKL
 from numpy.typing import NDArray
 from torch import Tensor
 
-# At full amount, this share of the noise is left out at the start: what is painted by the prompt still changes freely.
-_KEPT_STRUCTURE = 0.4
+# What is painted by the prompt still changes freely.
+KEPT_STRUCTURE = 0.4
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,11 +27,14 @@ class Anchor:
         images: (B, H, W, 3) float32 sRGB, 0..1, e.g. the projection engine's texture.
         mask: (H, W) float32, 1 where the picture is held, 0 where it is not.
         amount: 0..1; 0 is no anchor at all, 1 holds the mask to the last step.
+        structure: At full amount, this share of the noise is left out at the start, so that the picture's structure
+            stays outside of the mask as well; with 0 nothing of it does.
     """
 
     images: NDArray[np.float32]
     mask: NDArray[np.float32]
     amount: float
+    structure: float = KEPT_STRUCTURE
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,15 +45,17 @@ class LatentAnchor:
         latents: (B, 4, h, w), scaled as the U-Net sees them.
         mask: (1, 1, h, w)
         amount: As for `Anchor`.
+        structure: As for `Anchor`.
     """
 
     latents: Tensor
     mask: Tensor
     amount: float
+    structure: float = KEPT_STRUCTURE
 
     def first_step(self, count: int) -> int:
         """The step to start with; those before are left out."""
-        return min(int(count * _KEPT_STRUCTURE * self.amount), count - 1)
+        return min(int(count * self.structure * self.amount), count - 1)
 
     def holds(self, step: int, count: int) -> bool:
         """Whether the mask is held after a step."""
@@ -62,7 +67,7 @@ class LatentAnchor:
 
     def rows(self, chosen: slice) -> LatentAnchor:
         """The same for some of the samples."""
-        return LatentAnchor(self.latents[chosen], self.mask, self.amount)
+        return LatentAnchor(self.latents[chosen], self.mask, self.amount, self.structure)
 
 
 @torch.no_grad()
@@ -72,4 +77,4 @@ def encode_anchor(anchor: Anchor, vae: AutoencoderKL) -> LatentAnchor:
     latents = torch.cat([vae.encode(each[None], return_dict=False)[0].mode() for each in pixels]).float()
     mask = torch.from_numpy(anchor.mask)[None, None].to(latents)
     mask = F.interpolate(mask, latents.shape[-2:], mode="area")
-    return LatentAnchor(latents * vae.config["scaling_factor"], mask, anchor.amount)
+    return LatentAnchor(latents * vae.config["scaling_factor"], mask, anchor.amount, anchor.structure)

@@ -6,6 +6,7 @@ cross-attention. The paper's way of sampling is the default: DDIM, 50 steps, gui
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
@@ -311,7 +312,8 @@ def _for_each(value: float | Sequence[float], count: int) -> list[float]:
 
 
 def _rows(anchor: Anchor, batch: list[_Sample]) -> Anchor:
-    return Anchor(anchor.images[[sample.place for sample in batch]], anchor.mask, anchor.amount)
+    images = anchor.images[[sample.place for sample in batch]]
+    return dataclasses.replace(anchor, images=images)
 
 
 def _check_anchor(anchor: Anchor | None, count: int, height: int, width: int) -> None:

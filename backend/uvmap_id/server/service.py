@@ -1,66 +1,95 @@
-"""What the server does with each message of a client and each word of the worker."""
+"""What the server does with each message of a client."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
 
-from uvmap_id.link.client import incompatible
 from uvmap_id.link.errors import ErrorCode, Failure, LinkError, UVMapError
 from uvmap_id.link.messages import (
-    PROTOCOL,
+    BATCH_LIMIT,
+    JOB_PHOTOS_LIMIT,
+    LIST_LIMIT,
+    Accepted,
+    AcceptedMany,
+    Acknowledge,
+    Acknowledged,
     Answer,
+    BlobState,
     Cancel,
-    Cancelled,
+    Chunk,
     Command,
-    Done,
     Failed,
+    GetChunk,
     Hello,
+    JobEvent,
+    JobItem,
+    List,
+    Listing,
+    Move,
+    Moved,
+    Pause,
     Ping,
     Pong,
     Preview,
-    Progress,
+    Purge,
+    Purged,
+    PutBlob,
     Refused,
+    Resume,
+    Retry,
     Shutdown,
     Status,
     Submit,
+    SubmitMany,
     Welcome,
-    decode,
     is_job_id,
+    is_sha256,
 )
-from uvmap_id.link.photo import check_named, split_photos
+from uvmap_id.link.wire import build, decode, read_json
 
-from .jobs import Job, JobState, JobTable, request_digest
-from .results import Results, StagedPhotos
+from .handshake import agreed
+from .results import Results
+from .retention import Retention
+from .runner import Runner
 from .socket import Router
-from .supervisor import Supervisor, WorkerDied
-from .words import Finished, Run, WorkerWord
+from .staging import Staging
+from .states import PAUSED_BY_CRASHES, PAUSED_BY_USER
+from .store import NewJob, Store, StoredJob
+from .zap import LOCAL_OWNER
+
+_PRIORITY_LIMIT = 1000
+_SESSION_LIMIT = 64
+_LISTED_TEXT = 120
 
 _log = logging.getLogger(__name__)
 
 
 class Service:
-    """One server's work: jobs come in from clients, go to the worker one by one, and end in exactly one event."""
+    """Answers clients. Jobs belong to the owner of the key that submitted them, and nobody else hears of them."""
 
     def __init__(
-        self, router: Router, supervisor: Supervisor, results: Results, photos: StagedPhotos, welcome: Welcome
+        self,
+        router: Router,
+        store: Store,
+        staging: Staging,
+        results: Results,
+        retention: Retention,
+        welcome: Welcome,
     ) -> None:
-        """All parts are the caller's to close."""
+        """All parts are the caller's to close. `runner` must be set before the first message."""
         self.shutdown_asked = False
+        self.runner: Runner
         self._router = router
-        self._supervisor = supervisor
+        self._store = store
+        self._staging = staging
         self._results = results
-        self._photos = photos
+        self._retention = retention
         self._welcome = welcome
-        self._jobs = JobTable()
-        self._current: Job | None = None
+        # Job -> the client that hears of it: whoever asked about it last.
+        self._listeners: dict[str, bytes] = {}
 
-    @property
-    def idle(self) -> bool:
-        """True while no job is queued or running."""
-        return not self._jobs.open_jobs()
-
-    def handle(self, client: bytes, frames: Sequence[bytes]) -> None:
+    def handle(self, client: bytes, owner: str, frames: Sequence[bytes]) -> None:
         """Act on what a client sent; whatever it is, it is answered and nothing is raised."""
         try:
             message, blob = decode(frames)
@@ -70,149 +99,221 @@ class Service:
             self._refuse(client, error.failure)
             return
         try:
-            answer = self._answer(client, message, blob)
+            answer, content = self._answer(client, owner, message, blob)
         except UVMapError as error:
-            self._refuse(client, error.failure, getattr(message, "job", ""))
+            self._refuse(client, error.failure, _subject(message))
             return
         if answer is not None:
-            self._router.send(client, answer)
+            self._router.send(client, answer, content)
 
-    def handle_worker(self, word: WorkerWord | WorkerDied) -> None:
-        """Act on what the worker said, or on its death."""
-        job = self._current
-        if isinstance(word, WorkerDied):
-            if job is not None:
-                self._mourn(job, word)
-            return
-        if job is None or word.job != job.id:
-            _log.warning("the worker speaks of job %s, which it doesn't have", word.job)
-            return
-        match word:
-            case Progress():
-                self._jobs.progress(job, word)
-                self._router.send(job.owner, word)
-            case Preview():
-                self._router.send(job.owner, word)
-            case Finished():
-                self._finish(job, word)
-            case Failed():
-                self._end(job, _failed(job, self._with_log(word.failure)))
-            case Cancelled():
-                self._end(job, word)
+    def tell(self, job: StoredJob, event: JobEvent | Preview) -> None:
+        """Send an event to the client that hears of its job."""
+        client = self._listeners.get(job.id)
+        if client is not None:
+            self._router.send(client, event)
 
-    def start_next(self) -> None:
-        """Give the worker the next job if it has none."""
-        while self._current is None:
-            job = self._jobs.take_next()
-            if job is None:
-                return
-            self._current = job
-            self._run(job)
+    def pong(self) -> Pong:
+        """How the queue is."""
+        counts = self._store.counts()
+        return Pong(self._welcome.boot, self._store.paused, counts.queued, counts.running)
 
-    def end_all(self) -> bool:
-        """The server ends: so does each job, and whoever waits for it is told. Returns whether there was one."""
-        ended = self._jobs.open_jobs()
-        for job in ended:
-            self._end(job, Cancelled(job.id))
-        return bool(ended)
-
-    def _run(self, job: Job) -> None:
-        try:
-            folder = self._results.begin(job.id)
-            photos = self._photos.paths(job.id, 1 + len(job.request.more_faces))
-            self._supervisor.run(Run(job.id, job.request, tuple(map(str, photos)), str(folder)))
-        except UVMapError as error:
-            self._end(job, _failed(job, error.failure))
-
-    def _mourn(self, job: Job, death: WorkerDied) -> None:
-        """A worker that died idle, just as it was given its next job, is no reason for that job to fail."""
-        began = isinstance(job.event, Progress)
-        if began or death.runs == 1 or job.state is not JobState.RUNNING:
-            self._end(job, _failed(job, death.failure))
-        else:
-            self._run(job)
-
-    def _answer(self, client: bytes, message: Command, blob: bytes) -> Answer | None:
+    def _answer(self, client: bytes, owner: str, message: Command, blob: bytes) -> tuple[Answer | None, bytes]:
         match message:
             case Hello():
-                if message.protocol != PROTOCOL:
-                    raise incompatible(message.protocol)
-                _log.info("%s is connected", message.client[:80])
-                return self._welcome
+                return agreed(message, self._welcome), b""
             case Ping():
-                return Pong()
+                return self.pong(), b""
+            case PutBlob():
+                return self._put(owner, message, blob), b""
             case Submit():
-                return self._submit(client, message, blob)
+                return self._submit(client, owner, message), b""
+            case SubmitMany():
+                return self._submit_many(client, owner, message, blob), b""
+            case Retry():
+                return self._retry(client, owner, message), b""
+            case GetChunk():
+                return self._chunk(owner, message)
+            case List():
+                return self._list(owner, message), b""
             case Status():
-                return self._known(message.job, client).event
+                return self.runner.newest_event(self._known(message.job, owner, client)), b""
             case Cancel():
-                return self._cancel(self._known(message.job, client))
+                return self._cancel(client, owner, message), b""
+            case Move():
+                return self._move(owner, message), b""
+            case Acknowledge():
+                return self._acknowledge(owner, message), b""
+            case Purge():
+                return self._purge(owner, message), b""
+            case Pause() | Resume() | Shutdown():
+                return self._steer(owner, message), b""
+
+    def _put(self, owner: str, message: PutBlob, blob: bytes) -> Answer:
+        if not is_sha256(message.sha256):
+            raise LinkError("The photo's name is not a SHA-256.")
+        if blob:
+            received = self._staging.put(message.sha256, message.size, message.offset, blob, owner)
+        else:
+            received = self._staging.received(message.sha256, owner)
+        return BlobState(message.sha256, received)
+
+    def _submit(self, client: bytes, owner: str, message: Submit) -> Answer:
+        known = self._store.get(message.job, owner)
+        if known is None:
+            self._check(owner, message)
+        (job,) = self._store.add([_new_job(owner, message)])
+        self._listeners[job.id] = client
+        return self.runner.newest_event(job)
+
+    def _submit_many(self, client: bytes, owner: str, message: SubmitMany, blob: bytes) -> Answer:
+        if not is_job_id(message.batch):
+            raise LinkError("The batch's id is not 32 hex digits.")
+        listed = read_json(blob)
+        if not isinstance(listed, list) or not 0 < len(listed) <= BATCH_LIMIT:
+            raise LinkError(f"A batch is a list of 1 to {BATCH_LIMIT} jobs.")
+        submits = [build(Submit, item if isinstance(item, dict) else {}) for item in listed]
+        for submit in submits:
+            if self._store.get(submit.job, owner) is None:
+                self._check(owner, submit)
+        jobs = self._store.add([_new_job(owner, submit) for submit in submits])
+        self._listeners.update({job.id: client for job in jobs})
+        return AcceptedMany(message.batch, len(jobs))
+
+    def _check(self, owner: str, message: Submit) -> None:
+        """Raise `UVMapError` for a job that can't be done."""
+        if not is_job_id(message.job):
+            raise LinkError("The job's id is not 32 hex digits.")
+        if abs(message.priority) > _PRIORITY_LIMIT:
+            raise LinkError(f"The priority is not from -{_PRIORITY_LIMIT} to {_PRIORITY_LIMIT}.")
+        if len(message.session) > _SESSION_LIMIT or not (message.session.isprintable() and message.session.isascii()):
+            raise LinkError("The session's name is too long or holds unusual signs.")
+        message.request.validate()
+        self._retention.check_room()
+        if sum(self._staging.path(sha256, owner).stat().st_size for sha256 in message.request.files) > JOB_PHOTOS_LIMIT:
+            raise UVMapError(
+                ErrorCode.FACE_FILE_TOO_LARGE,
+                f"The face images' files are over {JOB_PHOTOS_LIMIT // 2**20} MiB together.",
+                "Save them as JPEGs, scale them down, or choose fewer.",
+            )
+
+    def _retry(self, client: bytes, owner: str, message: Retry) -> Answer:
+        known = self._store.get(message.new_job, owner)
+        if known is not None and known.retry_of == message.job:
+            self._listeners[known.id] = client
+            return self.runner.newest_event(known)
+        old = self._known(message.job, owner)
+        if not old.state.ended or old.request is None:
+            raise UVMapError(
+                ErrorCode.JOB_STATE_WRONG,
+                "Only an ended job whose photo is still here can be done again.",
+                "Submit it anew with its photo.",
+            )
+        self._check(owner, Submit(message.new_job, old.request, old.priority, old.session))
+        new = NewJob(message.new_job, old.request, owner, old.session, old.priority, retry_of=old.id)
+        (job,) = self._store.add([new])
+        self._listeners[job.id] = client
+        return Accepted(job.id)
+
+    def _chunk(self, owner: str, message: GetChunk) -> tuple[Answer, bytes]:
+        self._known(message.job, owner)
+        file, content = self._results.read(message.job, message.file, message.offset)
+        return Chunk(message.job, message.file, message.offset, file.size, file.sha256), content
+
+    def _list(self, owner: str, message: List) -> Answer:
+        jobs, seq = self._store.list(owner, message.since, LIST_LIMIT, message.session or None)
+        return Listing(tuple(map(self._item, jobs)), seq, len(jobs) == LIST_LIMIT)
+
+    def _item(self, job: StoredJob) -> JobItem:
+        progress = self.runner.progress_of(job.id)
+        failure = job.event.failure if isinstance(job.event, Failed) else Failure("", "")
+        return JobItem(
+            job.id,
+            job.state.value,
+            job.seq,
+            job.session,
+            job.priority,
+            job.created,
+            job.ended or 0.0,
+            progress.stage[:_LISTED_TEXT] if progress else "",
+            progress.fraction if progress else 0.0,
+            failure.code,
+            failure.message[:_LISTED_TEXT],
+            failure.hint[:_LISTED_TEXT],
+            job.acknowledged,
+        )
+
+    def _cancel(self, client: bytes, owner: str, message: Cancel) -> Answer | None:
+        before = self._known(message.job, owner, client)
+        after = self.runner.cancel(before)
+        # The end that it brought has been told already.
+        return after.event if before.state.ended else None
+
+    def _move(self, owner: str, message: Move) -> Answer:
+        self._known(message.job, owner)
+        if message.before:
+            self._known(message.before, owner)
+            self._store.move(message.job, before=message.before)
+        else:
+            if abs(message.priority) > _PRIORITY_LIMIT:
+                raise LinkError(f"The priority is not from -{_PRIORITY_LIMIT} to {_PRIORITY_LIMIT}.")
+            self._store.move(message.job, priority=message.priority)
+        return Moved(message.job)
+
+    def _acknowledge(self, owner: str, message: Acknowledge) -> Answer:
+        self._known(message.job, owner)
+        self._retention.acknowledge(message.job)
+        self._listeners.pop(message.job, None)
+        return Acknowledged(message.job)
+
+    def _purge(self, owner: str, message: Purge) -> Answer:
+        gone = self._retention.purge(owner, message.jobs or None)
+        for job in gone:
+            self._listeners.pop(job.id, None)
+        return Purged(len(gone))
+
+    def _steer(self, owner: str, message: Pause | Resume | Shutdown) -> Answer | None:
+        if owner != LOCAL_OWNER:
+            raise UVMapError(
+                ErrorCode.NOT_ALLOWED,
+                "Only the user who runs the backend may do this.",
+                "Ask that user, or use a backend of your own.",
+            )
+        match message:
             case Shutdown():
                 self.shutdown_asked = True
                 return None
+            case Pause():
+                self._store.set_paused(PAUSED_BY_USER)
+            case Resume():
+                if self._store.paused == PAUSED_BY_CRASHES:
+                    self.runner.mend()
+                self._store.set_paused("")
+        return self.pong()
 
-    def _submit(self, client: bytes, message: Submit, blob: bytes) -> Answer:
-        if not is_job_id(message.job):
-            raise LinkError("The job's id is not 32 hex digits.")
-        message.request.validate()
-        known = self._jobs.get(message.job)
-        if known is not None:
-            if known.digest != request_digest(message.request):
-                raise UVMapError(
-                    ErrorCode.JOB_ID_CONFLICT, "There is another job with this id.", "Submit it under a new id."
-                )
-            known.owner = client
-            return known.event
-        photos = split_photos(blob, message.sizes)
-        check_named(message.request, photos)
-        self._photos.add(message.job, photos)
-        return self._jobs.add(message.job, message.request, client).event
-
-    def _known(self, job_id: str, client: bytes) -> Job:
-        job = self._jobs.get(job_id)
+    def _known(self, job_id: str, owner: str, client: bytes | None = None) -> StoredJob:
+        job = self._store.get(job_id, owner)
         if job is None:
             raise UVMapError(ErrorCode.JOB_UNKNOWN, "The backend doesn't know this job.", "Submit it again.")
-        job.owner = client
+        if client is not None:
+            self._listeners[job.id] = client
         return job
 
-    def _cancel(self, job: Job) -> Answer | None:
-        if job.state is JobState.QUEUED:
-            self._end(job, Cancelled(job.id))
-            return None
-        if job.state is JobState.RUNNING:
-            self._jobs.cancelling(job)
-            self._supervisor.stop(job.id)
-        return job.event if job.state.ended else None
-
-    def _finish(self, job: Job, word: Finished) -> None:
-        try:
-            folder = self._results.commit(job.id)
-        except UVMapError as error:
-            self._end(job, _failed(job, error.failure))
-            return
-        self._end(job, Done(job.id, str(folder), word.manifest))
-
-    def _end(self, job: Job, event: Done | Failed | Cancelled) -> None:
-        """The one way in which a job ends: its files go, its owner is told."""
-        if job.state is JobState.CANCELLING and isinstance(event, Failed):
-            # Whatever broke on the way out, the person asked for the job to end, and so it did.
-            event = Cancelled(job.id)
-        if job is self._current:
-            self._current = None
-            self._supervisor.job_ended()
-        self._jobs.end(job, event)
-        self._photos.discard(job.id)
-        self._results.discard(job.id)
-        self._router.send(job.owner, event)
-
-    def _refuse(self, client: bytes, failure: Failure, job: str = "") -> None:
-        self._router.send(client, Refused(failure.code, failure.message, failure.hint, job[:32]))
-
-    def _with_log(self, failure: Failure) -> Failure:
-        if failure.code != ErrorCode.INTERNAL or failure.hint:
-            return failure
-        return Failure(failure.code, failure.message, f"The worker's log says more: {self._supervisor.log}")
+    def _refuse(self, client: bytes, failure: Failure, subject: str = "") -> None:
+        self._router.send(client, Refused(failure.code, failure.message, failure.hint, subject))
 
 
-def _failed(job: Job, failure: Failure) -> Failed:
-    return Failed(job.id, failure.code, failure.message, failure.hint)
+def _new_job(owner: str, message: Submit) -> NewJob:
+    return NewJob(message.job, message.request, owner, message.session, message.priority)
+
+
+def _subject(message: Command) -> str:
+    """What a message was about: a job, a batch or a file."""
+    match message:
+        case PutBlob():
+            return message.sha256[:64]
+        case SubmitMany():
+            return message.batch[:32]
+        case Retry():
+            return message.new_job[:32]
+        case _:
+            return getattr(message, "job", "")[:32]

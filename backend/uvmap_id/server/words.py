@@ -12,10 +12,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from uvmap_id.link.errors import LinkError
-from uvmap_id.link.messages import Cancelled, Failed, Preview, Progress, build
+from uvmap_id.link.messages import Cancelled, Failed, Preview, Progress
 from uvmap_id.link.request import TextureRequest
+from uvmap_id.link.wire import build
 
 LINE_LIMIT = 256 * 1024
+
+# The stages that are the worker's own, whatever the engine calls those between them.
+STARTING = "Starting"
+SAVING = "Saving"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +41,16 @@ class Stop:
 
 
 @dataclass(frozen=True, slots=True)
+class Ready:
+    """The worker has come up and waits for jobs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Leaving:
+    """The worker ends with the job that it has, if any, and is to be given no other."""
+
+
+@dataclass(frozen=True, slots=True)
 class Finished:
     """The texture set lies complete in the folder that `Run` named."""
 
@@ -45,17 +60,20 @@ class Finished:
 
 ServerWord = Run | Stop
 WorkerWord = Progress | Preview | Finished | Failed | Cancelled
+# What a worker says of itself rather than of a job.
+WorkerNote = Ready | Leaving
+Word = ServerWord | WorkerWord | WorkerNote
 
-_TYPES: dict[str, type] = {cls.__name__.lower(): cls for cls in typing.get_args(ServerWord | WorkerWord)}
+_TYPES: dict[str, type] = {cls.__name__.lower(): cls for cls in typing.get_args(Word)}
 
 
-def to_line(word: ServerWord | WorkerWord) -> bytes:
+def to_line(word: Word) -> bytes:
     """The line that says it, newline included."""
     values = {"t": type(word).__name__.lower(), **dataclasses.asdict(word)}
     return json.dumps(values, separators=(",", ":"), allow_nan=False).encode() + b"\n"
 
 
-def from_line(line: bytes) -> ServerWord | WorkerWord:
+def from_line(line: bytes) -> Word:
     """What a line says. Raises `LinkError` for anything that `to_line` doesn't write."""
     try:
         values = json.loads(line)

@@ -1,4 +1,4 @@
-"""The photo's face, projected into the atlas, as what the model's picture is anchored to."""
+"""What the model's picture is anchored to: the projected face, and an existing texture outside of a region."""
 
 from __future__ import annotations
 
@@ -13,8 +13,10 @@ from uvmap_id.atlas.layout import Atlas
 from uvmap_id.engines.base import Report
 from uvmap_id.engines.projection.engine import ProjectionEngine, left_out
 from uvmap_id.engines.projection.warp import inside_face
+from uvmap_id.engines.region import OldTexture
 from uvmap_id.link.request import TextureRequest
-from uvmap_id.pictures import Floats
+from uvmap_id.pictures import Floats, resize
+from uvmap_id.pipelines.anchor import Anchor
 
 _DETAILS = ("eye_distance_pixels", "face_turned_degrees", "garments")
 
@@ -63,3 +65,24 @@ def face_mask(atlas: Atlas, size: int) -> Floats:
     mask = np.zeros((size, size), np.float32)
     mask[region_slices(size)] = inside_face(atlas, size)
     return mask
+
+
+def make_anchor(atlas: Atlas, face: ProjectedFace | None, old: OldTexture | None, side: int) -> Anchor | None:
+    """What holds the model's picture of `side` x `side` pixels, if anything.
+
+    An existing texture is held wherever nothing may change, so that what is painted beside it fits. Within the region
+    the face is held as firmly as its anchor says.
+    """
+    held = None if face is None else face_mask(atlas, side).astype(np.float32)
+    picture = None if face is None else resize(face.texture, (side, side)).astype(np.float32)
+    if old is None:
+        return None if face is None or picture is None or held is None else Anchor(picture[None], held, face.anchor)
+    inside = resize((old.share > 0).astype(np.float32), (side, side)).astype(np.float32)
+    base = resize(old.base_color, (side, side)).astype(np.float32) / 255
+    mask = 1 - inside
+    if face is not None and picture is not None and held is not None:
+        within = held * inside
+        base = base + within[..., None] * (picture - base)
+        mask = np.maximum(mask, within * np.float32(face.anchor))
+    # A region is to become something else: nothing of what was there shapes it.
+    return Anchor(base.astype(np.float32)[None], mask.astype(np.float32), 1.0, structure=0.0)

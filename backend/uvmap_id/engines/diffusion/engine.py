@@ -16,7 +16,7 @@ from torch import Tensor
 import uvmap_id
 from uvmap_id.atlas.layout import Atlas
 from uvmap_id.engines.base import Report, TextureSet
-from uvmap_id.engines.diffusion.anchor import ProjectedFace, face_mask, project_face
+from uvmap_id.engines.diffusion.anchor import ProjectedFace, make_anchor, project_face
 from uvmap_id.engines.diffusion.choice import (
     WeightsChoice,
     choose_weights,
@@ -28,11 +28,10 @@ from uvmap_id.engines.diffusion.finishing import FinishedTexture, finish
 from uvmap_id.engines.diffusion.loaded import PipelineHolder
 from uvmap_id.engines.diffusion.upscale import Upscaler, enlarge_smoothly
 from uvmap_id.engines.projection.engine import ProjectionEngine
+from uvmap_id.engines.region import OldTexture, read_old
 from uvmap_id.faces.identity import Identity, IdentityReader
 from uvmap_id.link.request import DiffusionSettings, TextureRequest
-from uvmap_id.pictures import resize
 from uvmap_id.pipelines import previews
-from uvmap_id.pipelines.anchor import Anchor
 from uvmap_id.pipelines.prompts import fill_template, read_subject
 from uvmap_id.pipelines.uvmap_id import UVMapIDPipeline
 from uvmap_id.weights.store import WeightsStore
@@ -46,7 +45,7 @@ _IDENTITY_AT, _PROJECTION_AT, _LOADING_AT, _PAINTING_AT, _FINISHING_AT = 0.0, 0.
 
 
 class UVMapIDEngine:
-    """Follows `uvmap_id.engines.base.Engine` and `Resting`. What it holds is loaded when it is first needed."""
+    """Follows `uvmap_id.engines.base.Engine`, `Resting` and `Sparing`. What it holds is loaded when first needed."""
 
     name = "uvmap-id"
     version = uvmap_id.__version__
@@ -56,6 +55,7 @@ class UVMapIDEngine:
         self._store = store or WeightsStore()
         self._atlas = Atlas.load()
         self._holder = PipelineHolder()
+        self._sparing = False
         self._projection: ProjectionEngine | None = None
         self._reader: tuple[Path | None, IdentityReader] | None = None
 
@@ -74,10 +74,16 @@ class UVMapIDEngine:
         upscaler = upscaler_file(self._store, settings.upscaler)
         prompt = fill_template(settings.template, request.prompt, request.subject)
         report("Recognising the face", _IDENTITY_AT)
-        identity = self._identity(photos) if choice.knows_faces and settings.identity_strength > 0 else None
+        knows = choice.knows_faces and settings.identity_strength > 0
+        identity = self._identity(photos[: len(request.faces)]) if knows else None
         face = self._projected(request, photos[0], report) if settings.anchor > 0 else None
+        old = read_old(request, photos, self._atlas)
         report("Loading the weights", _LOADING_AT)
-        painting = self._paint(choice, request, prompt, identity, face, report)
+        painting = self._paint(choice, request, prompt, identity, (face, old), report)
+        details = self._details(choice, prompt, settings, identity, face, painting)
+        if self._sparing:
+            # The next job has to load the weights again, but large maps and the weights need not fit together.
+            self._holder.free()
         report("Making the maps", _FINISHING_AT)
         enlarge = enlarge_smoothly if upscaler is None or request.size <= _PAINTED else Upscaler(upscaler)
         finished = finish(painting.image, self._atlas, request.size, request.seed, enlarge, face)
@@ -87,12 +93,19 @@ class UVMapIDEngine:
             roughness=finished.roughness,
             subsurface=finished.subsurface,
             warnings=_warnings(request, choice, identity, face),
-            details=self._details(choice, prompt, settings, identity, face, painting, finished),
+            details=details | {"seam_step": _seam_step(finished)},
         )
 
     def rest(self) -> None:
         """See `Resting`: the weights leave the graphics card."""
         self._holder.rest()
+
+    def spare(self) -> bool:
+        """See `Sparing`: each model leaves the memory when it has done its part."""
+        already, self._sparing = self._sparing, True
+        self._holder.free()
+        self._projection = self._reader = None
+        return not already
 
     def _identity(self, photos: tuple[bytes, ...]) -> Identity:
         weights = identity_weights(self._store)
@@ -116,7 +129,7 @@ class UVMapIDEngine:
         request: TextureRequest,
         prompt: str,
         identity: Identity | None,
-        face: ProjectedFace | None,
+        held: tuple[ProjectedFace | None, OldTexture | None],
         report: Report,
     ) -> _Painting:
         settings = request.diffusion
@@ -136,7 +149,7 @@ class UVMapIDEngine:
                 identity_strength=settings.identity_strength,
                 scheduler=settings.scheduler,
                 preset=settings.preset,
-                anchor=None if face is None else self._anchor(face, side),
+                anchor=make_anchor(self._atlas, *held, side),
                 height=side,
                 width=side,
                 on_step=watch,
@@ -147,10 +160,6 @@ class UVMapIDEngine:
         painting.spared = spared
         return painting
 
-    def _anchor(self, face: ProjectedFace, side: int) -> Anchor:
-        small = resize(face.texture, (side, side)).astype(np.float32)
-        return Anchor(small[None], face_mask(self._atlas, side).astype(np.float32), face.anchor)
-
     def _details(
         self,
         choice: WeightsChoice,
@@ -159,7 +168,6 @@ class UVMapIDEngine:
         identity: Identity | None,
         face: ProjectedFace | None,
         painting: _Painting,
-        finished: FinishedTexture,
     ) -> dict[str, Any]:
         used = choice.ids
         weights = identity_weights(self._store)
@@ -179,7 +187,6 @@ class UVMapIDEngine:
             "skipped": painting.skipped,
             "identity": _described(identity),
             "anchor": None if face is None else {"amount": face.anchor, **face.details},
-            "seam_step": {"before": round(finished.seam_before, 2), "after": round(finished.seam_after, 2)},
         }
         return details | ({"memory": "the picture was decoded in tiles"} if painting.spared else {})
 
@@ -210,6 +217,10 @@ class _Steps:
             picture = previews.preview(latents[0])
         fraction = _PAINTING_AT + (_FINISHING_AT - _PAINTING_AT) * done / total
         self._report(f"Painting, step {done} of {total}", fraction, picture)
+
+
+def _seam_step(finished: FinishedTexture) -> dict[str, float]:
+    return {"before": round(finished.seam_before, 2), "after": round(finished.seam_after, 2)}
 
 
 def _described(identity: Identity | None) -> dict[str, Any] | None:
