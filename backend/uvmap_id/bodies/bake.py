@@ -19,9 +19,11 @@ from PIL import Image
 from scipy.spatial import cKDTree  # pyright: ignore[reportAttributeAccessIssue]
 
 from uvmap_id.atlas.view import vertex_normals
+from uvmap_id.bodies.ball_uvs import ball_uvs
 from uvmap_id.bodies.calibrate import landmark_uvs, z_up
 from uvmap_id.bodies.fit import Landmarks, fit
 from uvmap_id.bodies.head import landmark_positions
+from uvmap_id.bodies.mannequin_surface import Surface, uncut_surface
 from uvmap_id.bodies.obj import TexturedMesh, read_obj
 from uvmap_id.bodies.source import CAVITY_PARTS, EYE_PARTS, OUTER_PARTS, Source, triangulated
 from uvmap_id.bodies.surface import closest
@@ -49,6 +51,7 @@ class Baked:
         outer: (F,) bool, faces on the outside of the body.
         landmarks: (478, 2) float32 UVs of the face landmarks.
         shares: (V, G) float32, how much each group of bones moves each vertex.
+        surface: What the extension's mannequin is made of.
     """
 
     vertices: NDArray[np.float32]
@@ -59,6 +62,7 @@ class Baked:
     outer: NDArray[np.bool_]
     landmarks: NDArray[np.float32]
     shares: NDArray[np.float32]
+    surface: Surface
 
 
 def bake(template: Path, textures: list[Path]) -> Baked:
@@ -76,6 +80,10 @@ def bake(template: Path, textures: list[Path]) -> Baked:
         corners = source.rest[source.quads[ball]].reshape(-1, 3)
         patch = frontal_patch(seen[list(lids)], landmarks[list(lids)], corners, _EYE_SHRINK)
         uvs[ball] = patch.reshape(-1, 4, 2)
+    surface_uvs = uvs.copy()
+    eyes = source.parts(*EYE_PARTS["left"]), source.parts(*EYE_PARTS["right"])
+    for ball in eyes:
+        surface_uvs[ball] = ball_uvs(source.rest, source.quads[ball])
     standing = source.rest - [0, 0, source.rest[:, 2].min()]
     return Baked(
         vertices=standing.astype(np.float32),
@@ -86,6 +94,7 @@ def bake(template: Path, textures: list[Path]) -> Baked:
         outer=source.parts(*OUTER_PARTS),
         landmarks=landmarks,
         shares=source.shares,
+        surface=uncut_surface(source.quads, surface_uvs, eyes, source.parts("mouth_cavity", "tongue")),
     )
 
 
