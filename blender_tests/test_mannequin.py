@@ -155,7 +155,7 @@ def test_poses_turn_the_bones_and_keep_the_gaze(body: bpy.types.Object, asset: A
     rig = body.parent
     body.uvmap_id_shape.gaze = (0.2, 0.1)
     rig.pose.bones[0].location = (0.3, 0, 0)
-    assert bpy.ops.uvmap_id.pose_mannequin(pose=pose) == {"FINISHED"}
+    assert bpy.ops.uvmap_id.apply_pose(pose=pose.upper()) == {"FINISHED"}
     wanted = asset.pose_rotations[asset.pose_names.tolist().index(pose)]
     eyes = {asset.eye_bone(side) for side in (1, 2)}
     for number, bone in enumerate(rig.pose.bones):
@@ -168,7 +168,7 @@ def test_poses_turn_the_bones_and_keep_the_gaze(body: bpy.types.Object, asset: A
 def test_arms_hang_lower_from_pose_to_pose(body: bpy.types.Object) -> None:
     heights = []
     for pose in ("t", "a", "relaxed"):
-        bpy.ops.uvmap_id.pose_mannequin(pose=pose)
+        bpy.ops.uvmap_id.apply_pose(pose=pose.upper())
         bpy.context.view_layer.update()
         hands = [bone for bone in body.parent.pose.bones if bone.bone.get("smpl") in ("left_elbow", "right_elbow")]
         tails = [bone.tail for bone in hands]

@@ -51,11 +51,11 @@ SHAPED = "{{'descr': '{}', 'fortran_order': False, 'shape': {}, }}"
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        (b"", "no sound"),
-        (b"PK\x03\x04 nonsense", "no sound"),
-        (_npz(**GOOD)[:200], "no sound"),
+        (b"", "damaged"),
+        (b"PK\x03\x04 nonsense", "damaged"),
+        (_npz(**GOOD)[:200], "damaged"),
         (_npz(trans=np.zeros((3, 3))), "neither"),
-        (_npz(**{**GOOD, "poses": np.array([{}], dtype=object)}), "something else"),
+        (_npz(**{**GOOD, "poses": np.array([{}], dtype=object)}), "Python objects"),
         (_npz(**{**GOOD, "poses": np.full((3, 66), np.nan)}), "not finite"),
         (_npz(**{**GOOD, "poses": np.full((3, 66), 1e30)}), "beyond"),
         (_npz(**{**GOOD, "poses": np.zeros((3, 67))}), "shape"),
