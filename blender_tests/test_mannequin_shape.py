@@ -14,18 +14,10 @@ from types import ModuleType
 import bpy
 import numpy as np
 import pytest
-from mannequin_sample import write_sample
 
 LONGEST_CHANGE_S = 0.03
 SLIDERS = ("gender", "age", "muscle", "weight", "height", "proportions")
 ANCESTRIES = ("african", "asian", "caucasian")
-
-
-@pytest.fixture(autouse=True)
-def own_file(module: Callable[[str], ModuleType], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """The sample stands in while the extension's own file is of the first format."""
-    if not len(module("mannequin_asset").read(module("mannequin").ASSET).bone_names):
-        monkeypatch.setattr(module("mannequin"), "ASSET", write_sample(tmp_path / "mannequin.npz"))
 
 
 @pytest.fixture

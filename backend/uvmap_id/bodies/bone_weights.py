@@ -10,7 +10,7 @@ from scipy.sparse import csr_array
 
 from uvmap_id.bodies.skeleton import BONES, Floats, taken_over
 
-_ROUNDS = 3
+_ROUNDS = 5
 _MOST_BONES = 4
 
 

@@ -93,7 +93,15 @@ _TRUNK = [
     _EYE,
     _mirrored(_EYE),
 ]
-BONES: tuple[Bone, ...] = (*_TRUNK, *_one_side(), *map(_mirrored, _one_side()))
+
+
+def _in_order(bones: list[Bone], parent: str = "") -> list[Bone]:
+    """Each bone followed by its children and theirs, which is Blender's order."""
+    own = [bone for bone in bones if bone.parent == parent]
+    return [one for bone in own for one in (bone, *_in_order(bones, bone.name))]
+
+
+BONES: tuple[Bone, ...] = tuple(_in_order([*_TRUNK, *_one_side(), *map(_mirrored, _one_side())]))
 NUMBER = {bone.name: number for number, bone in enumerate(BONES)}
 PARENTS = np.array([NUMBER.get(bone.parent, -1) for bone in BONES], np.int16)
 
