@@ -22,6 +22,7 @@ from uvmap_id.atlas.view import vertex_normals
 from uvmap_id.bodies import asset
 from uvmap_id.bodies.ball_uvs import ball_uvs
 from uvmap_id.bodies.calibrate import landmark_uvs, z_up
+from uvmap_id.bodies.character import character
 from uvmap_id.bodies.fit import Landmarks, fit
 from uvmap_id.bodies.head import landmark_positions
 from uvmap_id.bodies.mannequin_surface import Surface, uncut_surface
@@ -101,7 +102,7 @@ def bake(template: Path, textures: list[Path]) -> Baked:
 
 def write_mannequin(baked: Baked, path: Path) -> None:
     """Write the asset that the extension loads, readable with numpy alone."""
-    asset.write(asset.arrays_of(asset.character(), baked.surface), path)
+    asset.write(asset.arrays_of(character(), baked.surface), path)
 
 
 def _face_marks(

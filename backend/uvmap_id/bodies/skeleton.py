@@ -12,8 +12,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from uvmap_id.bodies.rigged_source import other_side
-
 Floats = NDArray[np.float64]
 # Heads and tails (2, 3) of MakeHuman's bones, by their names.
 Ends = Mapping[str, Floats]
@@ -39,6 +37,17 @@ class Bone:
     parent: str
     bends: tuple[float, float, float]
     moves: tuple[str, ...] = ()
+
+
+def side_of(name: str) -> str:
+    """A bone's side: ".L", ".R" or ""."""
+    return name[-2:] if name[-2:] in (".L", ".R") else ""
+
+
+def other_side(name: str) -> str:
+    """The name of the bone on the other side: "hand.R" for "hand.L"."""
+    sides = {".L": ".R", ".R": ".L", "": ""}
+    return name.removesuffix(side_of(name)) + sides[side_of(name)]
 
 
 def _one_side() -> list[Bone]:
@@ -117,11 +126,6 @@ def taken_over(name: str) -> int:
     return max(fits)[1]
 
 
-def side_of(name: str) -> str:
-    """".L", ".R" or ""."""
-    return name[-2:] if name[-2:] in (".L", ".R") else ""
-
-
 @dataclass(frozen=True, slots=True)
 class Joints:
     """Heads and tails of all `BONES`, (B, 3) each."""
@@ -154,7 +158,9 @@ def joints(ends: Ends, eyes: Mapping[str, Floats]) -> Joints:
         tail_of["toes" + side] = np.mean(tips, axis=0)
         for finger, number in _FINGERS.items():
             for part in (1, 2, 3):
-                head_of[f"{finger}{part}{side}"], tail_of[f"{finger}{part}{side}"] = ends[f"finger{number}-{part}{side}"]
+                head_of[f"{finger}{part}{side}"], tail_of[f"{finger}{part}{side}"] = ends[
+                    f"finger{number}-{part}{side}"
+                ]
     for bone in BONES:
         if bone.name not in tail_of:
             side = side_of(bone.name)
