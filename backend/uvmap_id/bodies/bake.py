@@ -21,6 +21,7 @@ from scipy.spatial import cKDTree  # pyright: ignore[reportAttributeAccessIssue]
 from uvmap_id.atlas.view import vertex_normals
 from uvmap_id.bodies.calibrate import landmark_uvs, z_up
 from uvmap_id.bodies.crotch_marks import crotch_marks
+from uvmap_id.bodies.feature_marks import feature_marks
 from uvmap_id.bodies.fit import Landmarks, fit, joined
 from uvmap_id.bodies.head import landmark_positions
 from uvmap_id.bodies.limb_marks import limb_marks
@@ -37,6 +38,8 @@ _SAMPLES = 40_000
 # Stiffness, landmark weight, normal weight and rounds of each stage of Amberg et al. 2007, from stiff to soft.
 _STAGES = [[0.05, 10.0, 0.5, 6], [0.02, 8.0, 0.5, 6], [0.01, 5.0, 0.3, 6], [0.005, 3.0, 0.2, 6]]
 _PAIR_LIMIT = 0.05
+# Of landmarks that a detector sees, of fingers and toes, and of the corners of eyes and mouth.
+_MARK_STRENGTHS = (8.0, 30.0, 1000.0)
 _ON_MIDLINE, _SHORT_LINE = 0.01, 5
 _EYE_SHRINK = 0.95
 _IRIS_VERTICES = 9
@@ -79,7 +82,14 @@ def bake(template: Path, textures: list[Path]) -> Baked:
         seen = landmark_positions(source.rest, triangulated(source.quads), finder, _eye_colours(source))
     outside = triangulated(source.quads[source.parts(*OUTER_PARTS)])
     marks = _face_marks(source, mesh, seen, landmarks)
-    marks = joined(marks, limb_marks(source, outside, z_up(mesh.vertices), mesh.triangles))
+    vertices = z_up(mesh.vertices)
+    kinds = [
+        marks,
+        limb_marks(source, outside, vertices, mesh.triangles),
+        feature_marks(source.rest, outside, vertices),
+    ]
+    marks = joined(*kinds)
+    strengths = np.repeat(_MARK_STRENGTHS, [len(kind.targets) for kind in kinds])
     posed, registered = _register(source, mesh, marks)
     uvs = _body_uvs(source, mesh, registered)
     for parts, lids in ((EYE_PARTS["right"], RIGHT_EYE), (EYE_PARTS["left"], LEFT_EYE)):
@@ -87,9 +97,7 @@ def bake(template: Path, textures: list[Path]) -> Baked:
         corners = source.rest[source.quads[ball]].reshape(-1, 3)
         patch = frontal_patch(seen[list(lids)], landmarks[list(lids)], corners, _EYE_SHRINK)
         uvs[ball] = patch.reshape(-1, 4, 2)
-    vertices = z_up(mesh.vertices)
-    mark_uvs = closest(marks.targets, vertices, mesh.triangles).carry(mesh.uvs[mesh.uv_triangles])
-    surface = make_surface(source, registered, mesh, vertices, marks, mark_uvs)
+    surface = make_surface(source, registered, mesh, vertices, marks, strengths)
     standing = source.rest - [0, 0, source.rest[:, 2].min()]
     return Baked(
         vertices=standing.astype(np.float32),

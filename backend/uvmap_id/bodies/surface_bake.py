@@ -18,6 +18,7 @@ from uvmap_id.bodies.obj import TexturedMesh
 from uvmap_id.bodies.seam_lines import seam_lines
 from uvmap_id.bodies.seam_routes import cut_along
 from uvmap_id.bodies.source import EYE_CAVITY_PARTS, EYE_PARTS, MOUTH_PARTS, OUTER_PARTS, Source
+from uvmap_id.bodies.surface import closest
 from uvmap_id.bodies.unfolded import split_quads
 from uvmap_id.bodies.uv_solve import PlacedMarks, solve_uvs
 from uvmap_id.bodies.uv_transfer import Atlas
@@ -30,7 +31,7 @@ def make_surface(
     template: TexturedMesh,
     vertices: NDArray[np.float64],
     marks: Landmarks,
-    mark_uvs: NDArray[np.floating],
+    strengths: NDArray[np.floating],
 ) -> Surface:
     """Cut the free body and give it UVs.
 
@@ -40,7 +41,7 @@ def make_surface(
         template: SMPL's template.
         vertices: (V, 3) the template's vertices, z up.
         marks: Places of the free body.
-        mark_uvs: (N, 2) where they lie in the atlas.
+        strengths: (N,) how much each of them counts for the UVs.
     """
     outside = np.flatnonzero(source.parts(*OUTER_PARTS))
     own = np.unique(source.quads[outside])
@@ -51,7 +52,8 @@ def make_surface(
     )
     cut = freed(cut, seams.ends)
     wedges = Wedges.of(cut.faces, seams)
-    placed = PlacedMarks(number[marks.corners], marks.barycentric, np.asarray(mark_uvs, np.float64))
+    mark_uvs = closest(marks.targets, vertices, template.triangles).carry(template.uvs[template.uv_triangles])
+    placed = PlacedMarks(number[marks.corners], marks.barycentric, mark_uvs, np.asarray(strengths, np.float64))
     atlas = Atlas.of(template, vertices)
     uvs = solve_uvs(cut.vertices_of @ registered[own], wedges, atlas, placed)
     uvs = uvs[wedges.of_corner].astype(np.float32)

@@ -19,7 +19,6 @@ _SEAM_RINGS = 2.5  # Points nearer to a seam, in edges, may lie beyond it and ar
 _LOOSE = 0.004  # metres; farther from the atlas's surface a point's nearest place says little.
 _FACING = 0.3  # cosine
 _PULL = 0.5  # How much nearest places count, against shapes.
-_LANDMARK_PULL = 30.0
 _LANDMARK_SLACK = 0.02  # A landmark farther off than this in the atlas is on the other side of a seam.
 _LEAST_SHAPE = 0.15  # Of the atlas's area per area of the surface, the least that a tilted triangle keeps.
 
@@ -32,11 +31,13 @@ class PlacedMarks:
         vertices: (N, 3) vertices of the cut mesh.
         weights: (N, 3) their weights.
         uvs: (N, 2).
+        strengths: (N,) how much each counts, against shapes.
     """
 
     vertices: NDArray[np.int64]
     weights: NDArray[np.float64]
     uvs: NDArray[np.float64]
+    strengths: NDArray[np.float64]
 
 
 def solve_uvs(vertices: NDArray[np.float64], wedges: Wedges, atlas: Atlas, marks: PlacedMarks) -> NDArray[np.float64]:
@@ -88,7 +89,7 @@ def _own_marks(marks: PlacedMarks, vertices: NDArray[np.int64]) -> PlacedMarks:
     number[np.bincount(vertices, minlength=count) > 1] = -1
     inside = ((number[marks.vertices] >= 0) | (marks.weights < 1e-9)).all(axis=1)
     chosen = np.maximum(number[marks.vertices[inside]], 0)
-    return PlacedMarks(chosen, marks.weights[inside], marks.uvs[inside])
+    return PlacedMarks(chosen, marks.weights[inside], marks.uvs[inside], marks.strengths[inside])
 
 
 def _solved(part: _Part, atlas: Atlas, marks: PlacedMarks) -> NDArray[np.float64]:
@@ -216,7 +217,7 @@ def _aims(
     strengths = np.concatenate(
         [
             _PULL * (area / size)[pulled],
-            _LANDMARK_PULL * (marked @ (area / size))[near],
+            (marks.strengths * (marked @ (area / size)))[near],
         ]
     )
     return Aims(matrix, np.concatenate([wanted[pulled], places[near]]), strengths)
