@@ -20,15 +20,19 @@ from scipy.spatial import cKDTree  # pyright: ignore[reportAttributeAccessIssue]
 
 from uvmap_id.atlas.view import vertex_normals
 from uvmap_id.bodies import asset
-from uvmap_id.bodies.ball_uvs import ball_uvs
 from uvmap_id.bodies.calibrate import landmark_uvs, z_up
 from uvmap_id.bodies.character import character
-from uvmap_id.bodies.fit import Landmarks, fit
+from uvmap_id.bodies.crotch_marks import crotch_marks
+from uvmap_id.bodies.feature_marks import feature_marks
+from uvmap_id.bodies.fit import Landmarks, fit, joined
 from uvmap_id.bodies.head import landmark_positions
-from uvmap_id.bodies.mannequin_surface import Surface, uncut_surface
+from uvmap_id.bodies.limb_marks import limb_marks
+from uvmap_id.bodies.mannequin_surface import Surface
 from uvmap_id.bodies.obj import TexturedMesh, read_obj
+from uvmap_id.bodies.seam_lines import seam_lines
 from uvmap_id.bodies.source import CAVITY_PARTS, EYE_PARTS, OUTER_PARTS, Source, triangulated
 from uvmap_id.bodies.surface import closest
+from uvmap_id.bodies.surface_bake import make_surface
 from uvmap_id.bodies.uv_transfer import Atlas, frontal_patch, transfer
 from uvmap_id.faces.landmarks import LEFT_EYE, MESH_LANDMARK_COUNT, RIGHT_EYE, FaceFinder
 
@@ -36,6 +40,9 @@ _SAMPLES = 40_000
 # Stiffness, landmark weight, normal weight and rounds of each stage of Amberg et al. 2007, from stiff to soft.
 _STAGES = [[0.05, 10.0, 0.5, 6], [0.02, 8.0, 0.5, 6], [0.01, 5.0, 0.3, 6], [0.005, 3.0, 0.2, 6]]
 _PAIR_LIMIT = 0.05
+# Of landmarks that a detector sees, of fingers and toes, and of the corners of eyes and mouth.
+_MARK_STRENGTHS = (8.0, 30.0, 1000.0)
+_ON_MIDLINE, _SHORT_LINE = 0.01, 5
 _EYE_SHRINK = 0.95
 _IRIS_VERTICES = 9
 
@@ -75,17 +82,24 @@ def bake(template: Path, textures: list[Path]) -> Baked:
         pictures = [np.asarray(Image.open(path).convert("RGB")) for path in textures]
         landmarks = landmark_uvs(mesh, pictures, finder)
         seen = landmark_positions(source.rest, triangulated(source.quads), finder, _eye_colours(source))
-    posed, registered = _register(source, mesh, _face_marks(source, mesh, seen, landmarks))
+    outside = triangulated(source.quads[source.parts(*OUTER_PARTS)])
+    marks = _face_marks(source, mesh, seen, landmarks)
+    vertices = z_up(mesh.vertices)
+    kinds = [
+        marks,
+        limb_marks(source, outside, vertices, mesh.triangles),
+        feature_marks(source.rest, outside, vertices),
+    ]
+    marks = joined(*kinds)
+    strengths = np.repeat(_MARK_STRENGTHS, [len(kind.targets) for kind in kinds])
+    posed, registered = _register(source, mesh, marks)
     uvs = _body_uvs(source, mesh, registered)
     for parts, lids in ((EYE_PARTS["right"], RIGHT_EYE), (EYE_PARTS["left"], LEFT_EYE)):
         ball = source.parts(*parts)
         corners = source.rest[source.quads[ball]].reshape(-1, 3)
         patch = frontal_patch(seen[list(lids)], landmarks[list(lids)], corners, _EYE_SHRINK)
         uvs[ball] = patch.reshape(-1, 4, 2)
-    surface_uvs = uvs.copy()
-    eyes = source.parts(*EYE_PARTS["left"]), source.parts(*EYE_PARTS["right"])
-    for ball in eyes:
-        surface_uvs[ball] = ball_uvs(source.rest, source.quads[ball])
+    surface = make_surface(source, registered, mesh, vertices, marks, strengths)
     standing = source.rest - [0, 0, source.rest[:, 2].min()]
     return Baked(
         vertices=standing.astype(np.float32),
@@ -96,7 +110,7 @@ def bake(template: Path, textures: list[Path]) -> Baked:
         outer=source.parts(*OUTER_PARTS),
         landmarks=landmarks,
         shares=source.shares,
-        surface=uncut_surface(source.quads, surface_uvs, eyes, source.parts("mouth_cavity", "tongue")),
+        surface=surface,
     )
 
 
@@ -140,6 +154,7 @@ def _register(source: Source, mesh: TexturedMesh, marks: Landmarks) -> tuple[NDA
     quads = source.quads[source.parts(*OUTER_PARTS)]
     outer = np.unique(quads)
     posed = fit(source, outer, points, normals, marks)
+    marks = joined(marks, crotch_marks(source.rest, posed, triangulated(quads), target_vertices[_crotch_line(mesh)]))
     position = np.full(len(posed), -1)
     position[outer] = np.arange(len(outer))
     body = trimesh.Trimesh(posed[outer], position[triangulated(quads)], process=False)
@@ -155,6 +170,14 @@ def _register(source: Source, mesh: TexturedMesh, marks: Landmarks) -> tuple[NDA
     registered = posed.copy()
     registered[outer] = moved
     return posed, registered
+
+
+def _crotch_line(mesh: TexturedMesh) -> NDArray[np.int64]:
+    """The template's vertices between the legs, front to back: the seam that lowest of all joins two others twice."""
+    lines = [line.vertices for line in seam_lines(mesh)]
+    across = [line for line in lines if np.abs(mesh.vertices[line, 0]).max() < _ON_MIDLINE and len(line) > _SHORT_LINE]
+    lowest = min(across, key=lambda line: mesh.vertices[line, 1].mean())
+    return lowest if mesh.vertices[lowest[0], 2] > mesh.vertices[lowest[-1], 2] else lowest[::-1]
 
 
 def _body_uvs(source: Source, mesh: TexturedMesh, registered: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -7,7 +7,7 @@ from enum import IntEnum
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_array, eye_array
+from scipy.sparse import csr_array
 
 
 class Material(IntEnum):
@@ -52,39 +52,3 @@ class Surface:
         """(V, ...) values per vertex here, from values per vertex of the free body, (A, ...)."""
         flat = np.asarray(values, np.float64).reshape(len(values), -1)
         return (self.vertices_of @ flat).reshape(-1, *values.shape[1:])
-
-
-def uncut_surface(
-    quads: NDArray[np.integer],
-    uvs: NDArray[np.floating],
-    eyes: tuple[NDArray[np.bool_], NDArray[np.bool_]],
-    mouth: NDArray[np.bool_],
-) -> Surface:
-    """The free body as it is.
-
-    Args:
-        quads: (F, 4).
-        uvs: (F, 4, 2).
-        eyes: (F,) the faces of the left and of the right eyeball.
-        mouth: (F,) the faces of the mouth's inside.
-    """
-    count = int(quads.max()) + 1
-    materials = np.full(len(quads), Material.SKIN, np.uint8)
-    parts = np.full(count, VertexPart.BODY, np.uint8)
-    for faces, material, part in (
-        (eyes[0], Material.EYE, VertexPart.LEFT_EYE),
-        (eyes[1], Material.EYE, VertexPart.RIGHT_EYE),
-        (mouth, Material.MOUTH, VertexPart.MOUTH),
-    ):
-        materials[faces] = material
-        parts[quads[faces]] = part
-    # The rim where the lips go over into the mouth belongs to the lips.
-    parts[quads[materials == Material.SKIN]] = VertexPart.BODY
-    return Surface(
-        vertices_of=csr_array(eye_array(count)),
-        faces=quads.astype(np.int32),
-        uvs=np.clip(uvs, 0, 1).astype(np.float32),
-        face_materials=materials,
-        vertex_parts=parts,
-        source_faces=np.arange(len(quads), dtype=np.int32),
-    )

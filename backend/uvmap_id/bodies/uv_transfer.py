@@ -40,6 +40,12 @@ class Atlas:
         """The atlas of a mesh, its vertices given anew, e.g. turned to another axis."""
         return cls(vertices[mesh.triangles], mesh.uvs[mesh.uv_triangles], islands(mesh.uv_triangles, len(mesh.uvs)))
 
+    def sign(self, face: int) -> float:
+        """-1 if the island of a triangle is a mirror image, as one of SMPL's legs is, else 1."""
+        corners = self.uvs[self.island == self.island[face]]
+        one, other = corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]
+        return float(np.sign((one[:, 0] * other[:, 1] - one[:, 1] * other[:, 0]).sum()))
+
 
 def islands(uv_triangles: NDArray[np.integer], count: int) -> NDArray[np.int32]:
     """(T,) number of the connected piece of the atlas that each triangle belongs to."""
