@@ -129,7 +129,7 @@ def body_keys(shaper: Shaper) -> dict[str, Shape]:
         return known[key]
 
     keys = {name: _less(body(end.there), body(end.compared)) for name, end in _ENDS.items()}
-    pure = [body({name: float(name == other) for name in ANCESTRIES}) for other in ANCESTRIES]
+    pure = [_as_tall_as(shaper, body({}), {name: float(name == other) for name in ANCESTRIES}) for other in ANCESTRIES]
     mean = Shape(
         np.mean([one.vertices for one in pure], axis=0),
         Joints(*(np.mean([getattr(one.joints, part) for one in pure], axis=0) for part in ("heads", "tails"))),
@@ -141,6 +141,20 @@ def body_keys(shaper: Shaper) -> dict[str, Shape]:
         there = _less(body({**start, **end.there}), body({**start, **end.compared}))
         keys[f"{first}*{second}"] = _less(there, keys[second])
     return keys
+
+
+def _as_tall_as(shaper: Shaper, wanted: Shape, phenotypes: Mapping[str, float]) -> Shape:
+    """A body of one ancestry, which has its features and proportions; how tall it is, another slider says.
+
+    anny makes Africans 18 cm taller than Asians.
+    """
+    tall = float(np.ptp(wanted.vertices[:, 2]))
+    low, high = NEUTRAL["height"], NEUTRAL["height"] + 0.1
+    # Stature is linear in anny's height but for the turns of the T-pose: two steps of the secant are enough.
+    for _ in range(2):
+        statures = [np.ptp(shaper.t_pose({**phenotypes, "height": one}).vertices[:, 2]) for one in (low, high)]
+        low, high = high, low + (high - low) * (tall - statures[0]) / (statures[1] - statures[0])
+    return shaper.t_pose({**phenotypes, "height": high})
 
 
 def _less(one: Shape, other: Shape) -> Shape:
