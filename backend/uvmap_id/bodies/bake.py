@@ -19,6 +19,7 @@ from PIL import Image
 from scipy.spatial import cKDTree  # pyright: ignore[reportAttributeAccessIssue]
 
 from uvmap_id.atlas.view import vertex_normals
+from uvmap_id.bodies import asset
 from uvmap_id.bodies.calibrate import landmark_uvs, z_up
 from uvmap_id.bodies.crotch_marks import crotch_marks
 from uvmap_id.bodies.feature_marks import feature_marks
@@ -114,14 +115,7 @@ def bake(template: Path, textures: list[Path]) -> Baked:
 
 def write_mannequin(baked: Baked, path: Path) -> None:
     """Write the asset that the extension loads, readable with numpy alone."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("wb") as file:
-        np.savez_compressed(
-            file,
-            vertices=baked.surface.carry(baked.vertices).astype(np.float32),
-            faces=baked.surface.faces,
-            uvs=baked.surface.uvs,
-        )
+    asset.write(asset.arrays_of(asset.character(), baked.surface), path)
 
 
 def _face_marks(
