@@ -53,5 +53,3 @@ def quantized(weights: Floats) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     rank = np.argsort(order, axis=1, kind="stable")
     values += rank < missing[:, None]
     return np.where(values > 0, bones, 0).astype(np.uint8), values.astype(np.uint8)
-
-

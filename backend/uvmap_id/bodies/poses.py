@@ -70,5 +70,3 @@ def _rotation(vector: Floats) -> Floats:
     x, y, z = vector / angle
     skew = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
     return np.eye(3) + np.sin(angle) * skew + (1 - np.cos(angle)) * skew @ skew
-
-

@@ -118,7 +118,7 @@ def taken_over(name: str) -> int:
 
 
 def side_of(name: str) -> str:
-    """".L", ".R" or ""."""
+    """ ".L", ".R" or ""."""
     return name[-2:] if name[-2:] in (".L", ".R") else ""
 
 
@@ -154,7 +154,9 @@ def joints(ends: Ends, eyes: Mapping[str, Floats]) -> Joints:
         tail_of["toes" + side] = np.mean(tips, axis=0)
         for finger, number in _FINGERS.items():
             for part in (1, 2, 3):
-                head_of[f"{finger}{part}{side}"], tail_of[f"{finger}{part}{side}"] = ends[f"finger{number}-{part}{side}"]
+                head_of[f"{finger}{part}{side}"], tail_of[f"{finger}{part}{side}"] = ends[
+                    f"finger{number}-{part}{side}"
+                ]
     for bone in BONES:
         if bone.name not in tail_of:
             side = side_of(bone.name)
