@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
+from uvmap_id.bodies.plane_maps import edges_of, filled, isometric
 from uvmap_id.bodies.untangle import Aims, untangled
-from uvmap_id.bodies.uv_solve import edges_of, filled, isometric
 from uvmap_id.bodies.wedges import triangles_of
 
 _MARGIN = 0.02

@@ -8,6 +8,8 @@ from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 from uvmap_id.bodies.obj import TexturedMesh
 
@@ -77,3 +79,11 @@ def _line(vertices: list[int], sides: dict[tuple[int, int], tuple[int, int, int]
     right = [sides[b, a][2] for a, b in edges] + [sides[edges[-1][::-1]][1]]
     faces = np.array([sides[edges[0]][0], sides[edges[0][::-1]][0]])
     return SeamLine(np.array(vertices), mesh.uvs[[left, right]], faces)
+
+
+def islands(uv_triangles: NDArray[np.integer], count: int) -> NDArray[np.int32]:
+    """(T,) number of the connected piece of the atlas that each triangle belongs to."""
+    start = uv_triangles[:, [0, 1, 2]].ravel()
+    end = uv_triangles[:, [1, 2, 0]].ravel()
+    graph = coo_array((np.ones(len(start)), (start, end)), shape=(count, count))
+    return connected_components(graph, directed=False)[1][uv_triangles[:, 0]].astype(np.int32)

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import coo_array, csr_array, diags_array, vstack
+from scipy.sparse import coo_array, csr_array, vstack
 from scipy.sparse.csgraph import dijkstra
-from scipy.sparse.linalg import spsolve
 
+from uvmap_id.bodies.plane_maps import edges_of, filled, isometric
 from uvmap_id.bodies.surface import SurfacePoints, closest
 from uvmap_id.bodies.untangle import Aims, repaired, untangled
 from uvmap_id.bodies.uv_transfer import Atlas
@@ -113,12 +113,6 @@ def _area(corners: NDArray[np.float64]) -> NDArray[np.float64]:
     return (one[:, 0] * other[:, 1] - one[:, 1] * other[:, 0]) / 2
 
 
-def edges_of(triangles: NDArray[np.int64]) -> NDArray[np.int64]:
-    """(E, 2) the edges of triangles (T, 3), each once, the lower index first."""
-    pairs = np.stack([triangles, np.roll(triangles, -1, axis=1)], axis=-1).reshape(-1, 2)
-    return np.unique(np.sort(pairs, axis=1), axis=0)
-
-
 def _sure(part: _Part, held: SurfacePoints, atlas: Atlas) -> NDArray[np.bool_]:
     """(P,) points whose nearest place can be believed: near, facing the same way, not beside a seam."""
     edges = edges_of(part.triangles)
@@ -143,25 +137,6 @@ def _unit(vectors: NDArray[np.float64]) -> NDArray[np.float64]:
     return vectors / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-12)
 
 
-def filled(
-    values: NDArray[np.float64], known: NDArray[np.bool_], edges: NDArray[np.int64], positions: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    """Values (P, 2), the unknown ones between those around them, nearer ones counting more."""
-    if known.all():
-        return values
-    one, other = edges.T
-    weight = 1 / np.maximum(np.linalg.norm(positions[one] - positions[other], axis=1), 1e-5)
-    count = len(values)
-    near = coo_array((np.tile(weight, 2), (np.append(one, other), np.append(other, one))), shape=(count, count)).tocsr()
-    laplacian = (diags_array(np.asarray(near.sum(axis=1)).ravel()) - near).tocsr()
-    unknown = np.flatnonzero(~known)
-    result = values.copy()
-    result[unknown] = 0
-    matrix = laplacian[unknown]
-    result[unknown] = spsolve(matrix[:, unknown].tocsc(), -(matrix @ result)).reshape(-1, 2)
-    return result
-
-
 def _shapes(part: _Part, atlas: Atlas) -> NDArray[np.float64]:
     """(T, 3, 2) how each triangle would lie in the atlas if it were taken there from the nearest place as it is."""
     corners = part.positions[part.triangles]
@@ -178,15 +153,6 @@ def _shapes(part: _Part, atlas: Atlas) -> NDArray[np.float64]:
     tilted = np.linalg.det(flat) < _LEAST_SHAPE * area * scale
     flat[tilted] = isometric(own[tilted]) * np.sqrt(scale[tilted])[:, None, None]
     return np.concatenate([np.zeros((len(flat), 1, 2)), flat], axis=1)
-
-
-def isometric(edges: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(T, 2, 2) the two edges of triangles in space, (T, 2, 3), laid into a plane."""
-    length = np.maximum(np.linalg.norm(edges[:, 0], axis=1), 1e-9)
-    along = (edges[:, 0] * edges[:, 1]).sum(axis=1) / length
-    height = np.linalg.norm(np.cross(edges[:, 0], edges[:, 1]), axis=1) / length
-    zero = np.zeros_like(length)
-    return np.stack([np.stack([length, zero], axis=1), np.stack([along, np.maximum(height, 1e-7)], axis=1)], axis=1)
 
 
 def _aims(

@@ -10,11 +10,10 @@ from dataclasses import dataclass
 import numpy as np
 import trimesh
 from numpy.typing import NDArray
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree  # pyright: ignore[reportAttributeAccessIssue]
 
 from uvmap_id.bodies.obj import TexturedMesh
+from uvmap_id.bodies.seam_lines import islands
 
 # A quad of the body spans about 0.005 of the atlas; corners farther than this from its middle lie across a cut.
 _REACH = 0.035
@@ -45,14 +44,6 @@ class Atlas:
         corners = self.uvs[self.island == self.island[face]]
         one, other = corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]
         return float(np.sign((one[:, 0] * other[:, 1] - one[:, 1] * other[:, 0]).sum()))
-
-
-def islands(uv_triangles: NDArray[np.integer], count: int) -> NDArray[np.int32]:
-    """(T,) number of the connected piece of the atlas that each triangle belongs to."""
-    start = uv_triangles[:, [0, 1, 2]].ravel()
-    end = uv_triangles[:, [1, 2, 0]].ravel()
-    graph = coo_array((np.ones(len(start)), (start, end)), shape=(count, count))
-    return connected_components(graph, directed=False)[1][uv_triangles[:, 0]].astype(np.int32)
 
 
 def transfer(vertices: NDArray[np.float64], quads: NDArray[np.integer], atlas: Atlas) -> NDArray[np.float64]:
