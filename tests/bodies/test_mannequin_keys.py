@@ -47,7 +47,7 @@ def test_shapes_are_symmetric_and_visible(name: str) -> None:
     assert len(own) > 0.95 * len(mannequin.arrays()["vertices"])
     moved = mannequin.offsets(name)
     assert np.abs(moved[own] - moved[partners] * [-1, 1, 1]).max() < 1e-4
-    assert np.linalg.norm(moved, axis=1).max() > 0.01
+    assert np.linalg.norm(moved, axis=1).max() > 0.005
 
 
 def test_ages_and_heights_are_those_of_people() -> None:
