@@ -1,4 +1,4 @@
-"""Arrays from numpy's own files, also from strangers: no object is made, and nothing at all before its size is known."""
+"""Arrays from numpy's files, also from strangers: no object is made, and nothing at all before its size is known."""
 
 from __future__ import annotations
 

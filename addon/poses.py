@@ -1,4 +1,4 @@
-"""The poses that come with the extension: the mannequin's own, and for other bodies JSON files as docs/poses.md has them."""
+"""The poses that come with the extension: the mannequin's own, and JSON files for other bodies."""
 
 from __future__ import annotations
 

@@ -232,7 +232,8 @@ def faces_moved_by(body: bpy.types.Object, names: set[str]) -> np.ndarray:
         bool(vertex.groups) and max(vertex.groups, key=lambda held: held.weight).group in groups
         for vertex in body.data.vertices
     ]
-    return np.array([list(p.vertices) for p in body.data.polygons if all(near[v] for v in p.vertices)])
+    faces = [list(polygon.vertices) for polygon in body.data.polygons if all(near[v] for v in polygon.vertices)]
+    return np.array([[*face, *face[-1:] * (4 - len(face))] for face in faces])
 
 
 def area_of_cut(points: np.ndarray, faces: np.ndarray, at: Vector, normal: Vector) -> float:

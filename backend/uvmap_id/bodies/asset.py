@@ -15,14 +15,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from uvmap_id.bodies import bone_weights, shape_keys, skeleton
-from uvmap_id.bodies.expressions import expressions
-from uvmap_id.bodies.joint_rings import ring
-from uvmap_id.bodies.landmarks import landmarks
+from uvmap_id.bodies import bone_weights, skeleton
 from uvmap_id.bodies.mannequin_surface import Surface, VertexPart
 from uvmap_id.bodies.poses import POSES, rotations
-from uvmap_id.bodies.rigged_source import RiggedSource
-from uvmap_id.bodies.shape_keys import Shape, Shaper
+from uvmap_id.bodies.shape_keys import Shape
 from uvmap_id.bodies.skeleton import BONES, NUMBER, PARENTS, Floats
 
 FORMAT = 2
@@ -40,36 +36,20 @@ class Character:
     """The mannequin on the free body's own vertices, (V, ...), before it is brought to its surface.
 
     Attributes:
-        source: The free body.
         neutral: In the T-pose.
         body_keys: By their names, what each adds to the neutral body.
         expressions: (V, 3) offsets by their names.
         weights: (V, B).
-        eyes: The vertices of each eyeball, by its bone's name.
+        joint_vertices: (B, 2, 8) whose mean offset each head and tail takes; the surface numbers these as well.
+        landmarks: Numbers of vertices by their names.
     """
 
-    source: RiggedSource
     neutral: Shape
     body_keys: Mapping[str, Shape]
     expressions: Mapping[str, Floats]
     weights: Floats
-    eyes: Mapping[str, NDArray[np.int64]]
-
-
-def character() -> Character:
-    """Measure everything on the free body."""
-    source = RiggedSource()
-    eyes = {f"eye{side}": source.vertices_of(f"eye_front{side}", f"eye_back{side}") for side in (".L", ".R")}
-    weights = bone_weights.merged(source.shares)
-    for name, own in eyes.items():
-        weights[own] = np.eye(len(BONES))[NUMBER[name]]
-    fixed = np.zeros(len(weights), bool)
-    fixed[np.concatenate([*eyes.values()])] = True
-    weights = bone_weights.smoothed(weights, source.edges, fixed)
-    shaper = Shaper(source, weights, eyes)
-    return Character(
-        source, shaper.t_pose({}), shape_keys.body_keys(shaper), expressions(source, weights), weights, eyes
-    )
+    joint_vertices: NDArray[np.uint16]
+    landmarks: Mapping[str, int]
 
 
 def arrays_of(character: Character, surface: Surface) -> Arrays:
@@ -77,7 +57,6 @@ def arrays_of(character: Character, surface: Surface) -> Arrays:
     neutral = character.neutral
     frames = skeleton.axes(neutral.joints.heads, neutral.joints.tails)
     bones, values = bone_weights.quantized(_weights(character, surface))
-    marks = landmarks(character.source, neutral, character.weights)
     return {
         "format": np.array(FORMAT, np.int32),
         "vertices": surface.carry(neutral.vertices).astype(np.float32),
@@ -91,15 +70,15 @@ def arrays_of(character: Character, surface: Surface) -> Arrays:
         "bone_heads": neutral.joints.heads.astype(np.float32),
         "bone_tails": neutral.joints.tails.astype(np.float32),
         "bone_rolls": skeleton.rolls(frames).astype(np.float32),
-        "joint_vertices": joint_vertices(character),
+        "joint_vertices": character.joint_vertices,
         "weight_bones": bones,
         "weight_values": values,
         "eye_centres": neutral.joints.heads[[NUMBER["eye.L"], NUMBER["eye.R"]]].astype(np.float32),
         "vertex_parts": surface.vertex_parts.astype(np.uint8),
         "pose_names": np.array(list(POSES)),
         "pose_rotations": np.stack([rotations(pose, frames) for pose in POSES.values()]).astype(np.float32),
-        "landmark_names": np.array(list(marks)),
-        "landmark_vertices": np.array(list(marks.values()), np.uint16),
+        "landmark_names": np.array(list(character.landmarks)),
+        "landmark_vertices": np.array(list(character.landmarks.values()), np.uint16),
     }
 
 
@@ -138,27 +117,3 @@ def _keys(character: Character, surface: Surface) -> Arrays:
         "shape_offsets": np.concatenate(whole).astype(np.int16),
         "shape_scales": scales,
     }
-
-
-def joint_vertices(character: Character) -> NDArray[np.uint16]:
-    """(B, 2, 8) the vertices that each head and tail follows; the surface numbers them as the free body does."""
-    mirror, skin = character.source.mirror, character.neutral.vertices.copy()
-    inside = character.source.vertices_of("mouth_cavity", "tongue", "eye_cavity.L", "eye_cavity.R")
-    skin[np.union1d(inside, np.concatenate([*character.eyes.values()]))] = np.nan
-    offsets = np.stack([key.vertices for key in character.body_keys.values()])
-    chosen = np.zeros((len(BONES), 2, 8), np.uint16)
-    for number, bone in enumerate(BONES):
-        if skeleton.side_of(bone.name) == ".R":
-            chosen[number] = mirror[chosen[NUMBER[skeleton.other_side(bone.name)]]]
-            continue
-        points = skin
-        if bone.name in character.eyes:
-            points = np.full_like(skin, np.nan)
-            own = character.eyes[bone.name]
-            points[own] = character.neutral.vertices[own]
-        for end, part in enumerate(("heads", "tails")):
-            place = getattr(character.neutral.joints, part)[number]
-            moves = np.stack([getattr(key.joints, part)[number] for key in character.body_keys.values()])
-            middle = skeleton.side_of(bone.name) == ""
-            chosen[number, end] = ring(place, moves, points, offsets, mirror if middle else None)
-    return chosen

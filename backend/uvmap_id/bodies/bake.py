@@ -20,6 +20,7 @@ from PIL import Image
 from uvmap_id.atlas.view import vertex_normals
 from uvmap_id.bodies import asset
 from uvmap_id.bodies.calibrate import landmark_uvs, z_up
+from uvmap_id.bodies.character import character
 from uvmap_id.bodies.crotch_marks import crotch_marks
 from uvmap_id.bodies.feature_marks import feature_marks
 from uvmap_id.bodies.fit import Landmarks, fit, joined
@@ -103,7 +104,7 @@ def bake(template: Path, textures: list[Path]) -> Baked:
 
 def write_mannequin(baked: Baked, path: Path) -> None:
     """Write the asset that the extension loads, readable with numpy alone."""
-    asset.write(asset.arrays_of(asset.character(), baked.surface), path)
+    asset.write(asset.arrays_of(character(), baked.surface), path)
 
 
 def _face_marks(

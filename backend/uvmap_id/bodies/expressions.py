@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
-from uvmap_id.bodies.rigged_source import RiggedSource
 from uvmap_id.bodies.skeleton import NUMBER, Floats
+
+if TYPE_CHECKING:
+    # anny comes with the `dev` extra only.
+    from uvmap_id.bodies.rigged_source import RiggedSource
 
 # On the neutral body's eyes the units' lids would go 4 mm beyond where they meet; at 0.85 no eye is seen any more.
 _BLINK = 0.88

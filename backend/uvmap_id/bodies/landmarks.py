@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 from numpy.typing import NDArray
 
-from uvmap_id.bodies.rigged_source import RiggedSource
 from uvmap_id.bodies.shape_keys import Shape
 from uvmap_id.bodies.skeleton import NUMBER, Floats
 
+if TYPE_CHECKING:
+    # anny comes with the `dev` extra only.
+    from uvmap_id.bodies.rigged_source import RiggedSource
+
 
 def landmarks(source: RiggedSource, neutral: Shape, weights: Floats) -> dict[str, int]:
-    """Numbers of vertices: tips of nose, chin, fingers and toes, corners of mouth and eyes, ears, crown and heels."""
+    """Numbers of vertices: tips of nose, chin, fingers and toes, lips, corners of mouth and eyes, and so on."""
     points, eye = neutral.vertices, neutral.joints.heads[NUMBER["eye.L"]]
     head = source.vertices_of("head")
     lips = np.intersect1d(head, source.vertices_of("mouth_cavity"))
@@ -36,6 +41,8 @@ def landmarks(source: RiggedSource, neutral: Shape, weights: Floats) -> dict[str
         "nose_tip": _most(points, middle, (0, -1, 0)),
         "chin": _most(points, chin, (0, -1, 0)),
         "crown": _most(points, middle, (0, 0, 1)),
+        "upper_lip": _most(points, lips[np.abs(points[lips, 0]) < 1e-4], (0, 0, 1)),
+        "lower_lip": _most(points, lips[np.abs(points[lips, 0]) < 1e-4], (0, 0, -1)),
     }
     for name, vertex in left.items():
         found[f"left_{name}"], found[f"right_{name}"] = vertex, int(source.mirror[vertex])

@@ -7,8 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from uvmap_id.bodies.posture import posed_joints, quaternions, skinned
-from uvmap_id.bodies.rigged_source import other_side
-from uvmap_id.bodies.skeleton import BONES, PARENTS, Floats, Joints
+from uvmap_id.bodies.skeleton import BONES, PARENTS, Floats, Joints, other_side
 
 # Degrees about the world's axes x (to the left), y (to the back) and z (up), as one vector; the right side mirrors it.
 # A bone is turned in the axes that it has in the T-pose, and then along with its parent.

@@ -42,7 +42,7 @@ def skinned(vertices: Floats, weights: Floats, rest: Joints, turns: Floats) -> F
 def unskinned(posed: Floats, weights: Floats, rest: Joints, turns: Floats) -> Floats:
     """(V, 3) vertices at rest that `skinned` brings to given places."""
     linear, move = _blended(weights, rest, turns)
-    return np.linalg.solve(linear, (posed - move)[..., None])[..., 0]
+    return np.linalg.solve(linear, (posed - move)[..., None])[..., 0].astype(np.float64)
 
 
 def _blended(weights: Floats, rest: Joints, turns: Floats) -> tuple[Floats, Floats]:

@@ -15,7 +15,7 @@ from anny.face_segmentation import get_face_segmentation_mask
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree  # pyright: ignore[reportAttributeAccessIssue]
 
-Floats = NDArray[np.float64]
+from uvmap_id.bodies.skeleton import Floats, other_side
 
 
 class RiggedSource:
@@ -78,9 +78,3 @@ class RiggedSource:
         pairs = np.concatenate([self.quads[:, [i, (i + 1) % 4]] for i in range(4)])
         pairs = np.unique(np.sort(pairs, axis=1), axis=0)
         return pairs[pairs[:, 0] != pairs[:, 1]]
-
-
-def other_side(name: str) -> str:
-    """The name of the bone on the other side: "hand.R" for "hand.L"."""
-    sides = {".L": ".R", ".R": ".L"}
-    return name[:-2] + sides[name[-2:]] if name[-2:] in sides else name

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from uvmap_id.bodies.posture import posed_joints, t_turns, unskinned
-from uvmap_id.bodies.rigged_source import RiggedSource
 from uvmap_id.bodies.skeleton import Floats, Joints, joints
+
+if TYPE_CHECKING:
+    # anny comes with the `dev` extra only.
+    from uvmap_id.bodies.rigged_source import RiggedSource
 
 # anny's ages: 0 a baby, 1/3 a child of about ten, 2/3 a young adult, 1 an old one. At half its height anny is as tall
 # as a model; at 0.4 a man has 1.80 m and a woman 1.66 m.
@@ -60,6 +64,16 @@ _ENDS: dict[str, _End] = {
     "proportions-": _end(proportions=1.0),
     "proportions+": _end(proportions=0.0),
 }
+# Pairs of ends whose sum is not what a body with both looks like: a girl has no woman's breasts, a heavy boy no man's
+# belly. What is missing is a key of its own, whose value is the product of the two. They all name an age, because keys
+# for pairs of the others, measured on adults, would spoil children who have both.
+COMBINED = (
+    ("age-", "gender-"),
+    ("age-", "gender+"),
+    ("age-", "weight+"),
+    ("age-", "muscle+"),
+    ("age+", "gender+"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +116,10 @@ class Shaper:
 
 
 def body_keys(shaper: Shaper) -> dict[str, Shape]:
-    """What each body key adds to the neutral body: offsets of its vertices and of its joints."""
+    """What each body key adds to the neutral body: offsets of its vertices and of its joints.
+
+    "age-*gender+" is what both together add to the sum of the two.
+    """
     known: dict[tuple[tuple[str, float], ...], Shape] = {}
 
     def body(phenotypes: Mapping[str, float]) -> Shape:
@@ -112,12 +129,32 @@ def body_keys(shaper: Shaper) -> dict[str, Shape]:
         return known[key]
 
     keys = {name: _less(body(end.there), body(end.compared)) for name, end in _ENDS.items()}
-    pure = [body({name: float(name == other) for name in ANCESTRIES}) for other in ANCESTRIES]
+    pure = [_as_tall_as(shaper, body({}), {name: float(name == other) for name in ANCESTRIES}) for other in ANCESTRIES]
     mean = Shape(
         np.mean([one.vertices for one in pure], axis=0),
         Joints(*(np.mean([getattr(one.joints, part) for one in pure], axis=0) for part in ("heads", "tails"))),
     )
-    return keys | {name: _less(one, mean) for name, one in zip(ANCESTRIES, pure, strict=True)}
+    keys |= {name: _less(one, mean) for name, one in zip(ANCESTRIES, pure, strict=True)}
+    for first, second in COMBINED:
+        # The second end, as it is where the first one is reached.
+        start, end = _ENDS[first].there, _ENDS[second]
+        there = _less(body({**start, **end.there}), body({**start, **end.compared}))
+        keys[f"{first}*{second}"] = _less(there, keys[second])
+    return keys
+
+
+def _as_tall_as(shaper: Shaper, wanted: Shape, phenotypes: Mapping[str, float]) -> Shape:
+    """A body of one ancestry, which has its features and proportions; how tall it is, another slider says.
+
+    anny makes Africans 18 cm taller than Asians.
+    """
+    tall = float(np.ptp(wanted.vertices[:, 2]))
+    low, high = NEUTRAL["height"], NEUTRAL["height"] + 0.1
+    # Stature is linear in anny's height but for the turns of the T-pose: two steps of the secant are enough.
+    for _ in range(2):
+        statures = [np.ptp(shaper.t_pose({**phenotypes, "height": one}).vertices[:, 2]) for one in (low, high)]
+        low, high = high, low + (high - low) * (tall - statures[0]) / (statures[1] - statures[0])
+    return shaper.t_pose({**phenotypes, "height": high})
 
 
 def _less(one: Shape, other: Shape) -> Shape:

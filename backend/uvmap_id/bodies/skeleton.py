@@ -12,8 +12,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from uvmap_id.bodies.rigged_source import other_side
-
 Floats = NDArray[np.float64]
 # Heads and tails (2, 3) of MakeHuman's bones, by their names.
 Ends = Mapping[str, Floats]
@@ -39,6 +37,17 @@ class Bone:
     parent: str
     bends: tuple[float, float, float]
     moves: tuple[str, ...] = ()
+
+
+def side_of(name: str) -> str:
+    """A bone's side: ".L", ".R" or ""."""
+    return name[-2:] if name[-2:] in (".L", ".R") else ""
+
+
+def other_side(name: str) -> str:
+    """The name of the bone on the other side: "hand.R" for "hand.L"."""
+    sides = {".L": ".R", ".R": ".L", "": ""}
+    return name.removesuffix(side_of(name)) + sides[side_of(name)]
 
 
 def _one_side() -> list[Bone]:
@@ -115,11 +124,6 @@ def taken_over(name: str) -> int:
         if name.startswith(start) and side_of(bone.name) in ("", side_of(name))
     ]
     return max(fits)[1]
-
-
-def side_of(name: str) -> str:
-    """ ".L", ".R" or ""."""
-    return name[-2:] if name[-2:] in (".L", ".R") else ""
 
 
 @dataclass(frozen=True, slots=True)
