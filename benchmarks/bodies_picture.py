@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 ASSET = Path(__file__).parents[1] / "addon/assets/mannequin.npz"
 TILE, SAMPLES = 380, 8
+IRIS = 0.07  # of the side of the eyes' square
 # Where each camera looks from, by its name: a direction, and how many metres it sees.
 VIEWS = {
     "body": ((0.0, -1.0, 0.0), 1.95),
@@ -50,7 +51,8 @@ def main() -> None:
     light()
     rows = []
     for texture in options.texture:
-        for body in (mannequin(options.mannequin), template(options.template)):
+        for made_of, path in ((mannequin, options.mannequin), (template, options.template)):
+            body = made_of(path)
             wear(body, texture)
             rows.append(np.concatenate([tile(body, view, options.tile) for view in options.views], axis=1))
             bpy.data.objects.remove(body)
@@ -99,24 +101,29 @@ def made(
 
 
 def wear(body: bpy.types.Object, texture: Path) -> None:
-    """Skin with the texture; plain eyes and mouth."""
-    skin = material("Skin", None)
-    nodes, links = skin.node_tree.nodes, skin.node_tree.links
-    picture = nodes.new("ShaderNodeTexImage")
-    picture.image = bpy.data.images.load(str(texture.resolve()))
-    links.new(picture.outputs["Color"], nodes["Principled BSDF"].inputs["Base Color"])
-    for each in (skin, material("Eye", (0.75, 0.75, 0.75, 1)), material("Mouth", (0.25, 0.05, 0.05, 1))):
+    """Skin with the texture, eyes with a brown iris, a dark mouth."""
+    iris = bpy.data.images.new("Iris", 128, 128)
+    column, row = np.meshgrid(np.arange(128), np.arange(128))
+    distance = np.hypot(column - 63.5, row - 63.5)[..., None] / 128
+    dark, brown, white = (0.01, 0.01, 0.01, 1), (0.12, 0.06, 0.03, 1), (0.8, 0.78, 0.76, 1)
+    pixels = np.where(distance < IRIS / 2, dark, np.where(distance < IRIS, brown, white))
+    iris.pixels.foreach_set(pixels.astype(np.float32).ravel())
+    skin = bpy.data.images.load(str(texture.resolve()))
+    for each in (material("Skin", skin), material("Eye", iris), material("Mouth", None)):
         body.data.materials.append(each)
 
 
-def material(name: str, colour: tuple[float, float, float, float] | None) -> bpy.types.Material:
-    """A dull material."""
+def material(name: str, picture: bpy.types.Image | None) -> bpy.types.Material:
+    """A dull material with a picture, or dark red."""
     found = bpy.data.materials.new(name)
     found.use_nodes = True
     shader = found.node_tree.nodes["Principled BSDF"]
     shader.inputs["Roughness"].default_value = 0.9
-    if colour is not None:
-        shader.inputs["Base Color"].default_value = colour
+    shader.inputs["Base Color"].default_value = (0.25, 0.05, 0.05, 1)
+    if picture is not None:
+        node = found.node_tree.nodes.new("ShaderNodeTexImage")
+        node.image = picture
+        found.node_tree.links.new(node.outputs["Color"], shader.inputs["Base Color"])
     return found
 
 

@@ -16,7 +16,6 @@ import numpy as np
 import trimesh
 from numpy.typing import NDArray
 from PIL import Image
-from scipy.spatial import cKDTree  # pyright: ignore[reportAttributeAccessIssue]
 
 from uvmap_id.atlas.view import vertex_normals
 from uvmap_id.bodies import asset
@@ -30,11 +29,10 @@ from uvmap_id.bodies.limb_marks import limb_marks
 from uvmap_id.bodies.mannequin_surface import Surface
 from uvmap_id.bodies.obj import TexturedMesh, read_obj
 from uvmap_id.bodies.seam_lines import seam_lines
-from uvmap_id.bodies.source import CAVITY_PARTS, EYE_PARTS, OUTER_PARTS, Source, triangulated
+from uvmap_id.bodies.source import EYE_PARTS, OUTER_PARTS, Source, triangulated
 from uvmap_id.bodies.surface import closest
 from uvmap_id.bodies.surface_bake import make_surface
-from uvmap_id.bodies.uv_transfer import Atlas, frontal_patch, transfer
-from uvmap_id.faces.landmarks import LEFT_EYE, MESH_LANDMARK_COUNT, RIGHT_EYE, FaceFinder
+from uvmap_id.faces.landmarks import MESH_LANDMARK_COUNT, FaceFinder
 
 _SAMPLES = 40_000
 # Stiffness, landmark weight, normal weight and rounds of each stage of Amberg et al. 2007, from stiff to soft.
@@ -43,7 +41,6 @@ _PAIR_LIMIT = 0.05
 # Of landmarks that a detector sees, of fingers and toes, and of the corners of eyes and mouth.
 _MARK_STRENGTHS = (8.0, 30.0, 1000.0)
 _ON_MIDLINE, _SHORT_LINE = 0.01, 5
-_EYE_SHRINK = 0.95
 _IRIS_VERTICES = 9
 
 
@@ -52,10 +49,9 @@ class Baked:
     """What a bake gives.
 
     Attributes:
-        vertices: (V, 3) float32 mannequin in its standing pose, metres, z up, facing -y, soles at z = 0.
+        vertices: (V, 3) float32 the free body in its standing pose, metres, z up, facing -y, soles at z = 0.
         t_pose: (V, 3) float32 the same body in SMPL's pose, for measuring on it.
         faces: (F, 4) int32 quads.
-        uvs: (F, 4, 2) float32, origin bottom left.
         registered: (V, 3) float64 the same body drawn onto SMPL's surface.
         outer: (F,) bool, faces on the outside of the body.
         landmarks: (478, 2) float32 UVs of the face landmarks.
@@ -66,7 +62,6 @@ class Baked:
     vertices: NDArray[np.float32]
     t_pose: NDArray[np.float32]
     faces: NDArray[np.int32]
-    uvs: NDArray[np.float32]
     registered: NDArray[np.float64]
     outer: NDArray[np.bool_]
     landmarks: NDArray[np.float32]
@@ -93,19 +88,12 @@ def bake(template: Path, textures: list[Path]) -> Baked:
     marks = joined(*kinds)
     strengths = np.repeat(_MARK_STRENGTHS, [len(kind.targets) for kind in kinds])
     posed, registered = _register(source, mesh, marks)
-    uvs = _body_uvs(source, mesh, registered)
-    for parts, lids in ((EYE_PARTS["right"], RIGHT_EYE), (EYE_PARTS["left"], LEFT_EYE)):
-        ball = source.parts(*parts)
-        corners = source.rest[source.quads[ball]].reshape(-1, 3)
-        patch = frontal_patch(seen[list(lids)], landmarks[list(lids)], corners, _EYE_SHRINK)
-        uvs[ball] = patch.reshape(-1, 4, 2)
     surface = make_surface(source, registered, mesh, vertices, marks, strengths)
     standing = source.rest - [0, 0, source.rest[:, 2].min()]
     return Baked(
         vertices=standing.astype(np.float32),
         t_pose=posed.astype(np.float32),
         faces=source.quads.astype(np.int32),
-        uvs=np.clip(uvs, 0, 1).astype(np.float32),
         registered=registered,
         outer=source.parts(*OUTER_PARTS),
         landmarks=landmarks,
@@ -178,18 +166,3 @@ def _crotch_line(mesh: TexturedMesh) -> NDArray[np.int64]:
     across = [line for line in lines if np.abs(mesh.vertices[line, 0]).max() < _ON_MIDLINE and len(line) > _SHORT_LINE]
     lowest = min(across, key=lambda line: mesh.vertices[line, 1].mean())
     return lowest if mesh.vertices[lowest[0], 2] > mesh.vertices[lowest[-1], 2] else lowest[::-1]
-
-
-def _body_uvs(source: Source, mesh: TexturedMesh, registered: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(F, 4, 2): the outside by transfer, cavities by their rim; the eyeballs are left out."""
-    outer = source.parts(*OUTER_PARTS)
-    uvs = np.zeros((len(source.quads), 4, 2))
-    uvs[outer] = transfer(registered, source.quads[outer], Atlas.of(mesh, z_up(mesh.vertices)))
-    vertex_uv = np.zeros((len(registered), 2))
-    vertex_uv[source.quads[outer].ravel()] = uvs[outer].reshape(-1, 2)
-    outside = np.unique(source.quads[outer])
-    # Inner surfaces are out of sight: they take the colour of the skin or lip nearest to them.
-    cavities = source.parts(*CAVITY_PARTS)
-    index = cKDTree(source.rest[outside]).query(source.rest[source.quads[cavities]].reshape(-1, 3))[1]
-    uvs[cavities] = vertex_uv[outside[index]].reshape(-1, 4, 2)
-    return uvs

@@ -20,7 +20,6 @@ OUTER_PARTS = ("body", "head", "hand.R", "hand.L", "foot.R", "foot.L")
 EYE_PARTS = {"right": ("eye_front.R", "eye_back.R"), "left": ("eye_front.L", "eye_back.L")}
 EYE_CAVITY_PARTS = ("eye_cavity.R", "eye_cavity.L")
 MOUTH_PARTS = ("mouth_cavity", "tongue")
-CAVITY_PARTS = (*EYE_CAVITY_PARTS, *MOUTH_PARTS)
 
 
 class Source:

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import coo_array, csr_array, eye_array, vstack
 
+from uvmap_id.bodies.atlas_surface import Atlas
 from uvmap_id.bodies.ball_uvs import ball_uvs
 from uvmap_id.bodies.cavity_uvs import cavity_uvs, square_uvs
 from uvmap_id.bodies.cut import CutMesh
@@ -21,7 +22,6 @@ from uvmap_id.bodies.source import EYE_CAVITY_PARTS, EYE_PARTS, MOUTH_PARTS, OUT
 from uvmap_id.bodies.surface import closest
 from uvmap_id.bodies.unfolded import split_quads
 from uvmap_id.bodies.uv_solve import PlacedMarks, solve_uvs
-from uvmap_id.bodies.uv_transfer import Atlas
 from uvmap_id.bodies.wedges import Wedges
 
 

@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_array, csr_array, vstack
 from scipy.sparse.csgraph import dijkstra
 
+from uvmap_id.bodies.atlas_surface import Atlas
 from uvmap_id.bodies.plane_maps import edges_of, filled, isometric
 from uvmap_id.bodies.surface import SurfacePoints, closest
 from uvmap_id.bodies.untangle import Aims, repaired, untangled
-from uvmap_id.bodies.uv_transfer import Atlas
 from uvmap_id.bodies.wedges import Wedges, triangles_of
 
 _SEAM_RINGS = 2.5  # Points nearer to a seam, in edges, may lie beyond it and are found by their neighbours.
