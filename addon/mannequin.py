@@ -6,10 +6,8 @@ from pathlib import Path
 
 import bpy
 import numpy as np
-from mathutils import Quaternion
 
 from . import mannequin_materials, mannequin_rig, material
-from .link.errors import ErrorCode, UVMapError
 from .mannequin_asset import EYE, LEFT_EYE, Asset, read
 from .meshes import mesh_from_arrays
 
@@ -34,35 +32,10 @@ def add(scene: bpy.types.Scene) -> bpy.types.Object:
     body = bpy.data.objects.new("Mannequin", mesh)
     mesh[material.MANNEQUIN] = len(asset.vertices)
     scene.collection.objects.link(body)
-    if not len(asset.bone_names):
-        return body
     mannequin_materials.wear(body, _iris_radius(asset))
     _add_keys(body, asset)
     scene.collection.objects.link(mannequin_rig.build(body, asset))
     return body
-
-
-def strike(body: bpy.types.Object, name: str) -> None:
-    """Put a mannequin into one of the file's `POSES`.
-
-    Raises:
-        UVMapError: `body_missing`: it has no armature of its own. `body_unreadable`: the extension's file is damaged.
-    """
-    rig = mannequin_rig.rig_of(body)
-    if rig is None:
-        raise UVMapError(
-            ErrorCode.BODY_MISSING, f'The body "{body.name}" has no armature of the mannequin.', "Add a mannequin."
-        )
-    if rig.library is not None:
-        raise UVMapError(
-            ErrorCode.BODY_MISSING,
-            f'The armature of "{body.name}" is linked from another file.',
-            "Make a library override of it, or pose it there.",
-        )
-    asset = read(ASSET)
-    rotations = asset.pose_rotations[asset.pose_names.tolist().index(name)].tolist()
-    turns = zip(asset.bone_names.tolist(), map(Quaternion, rotations), strict=True)
-    mannequin_rig.pose(rig, dict(turns))
 
 
 def _add_keys(body: bpy.types.Object, asset: Asset) -> None:

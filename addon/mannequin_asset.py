@@ -5,8 +5,6 @@
 
 from __future__ import annotations
 
-import zipfile
-import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .link.errors import ErrorCode, UVMapError
-from .mannequin_format1 import completed
+from .npz import NUMBERS_AND_TEXT, read_arrays
 
 FORMAT = 2
 BODY_KEY, EXPRESSION_KEY = 0, 1
@@ -28,7 +26,6 @@ POSES = ("t", "a", "relaxed")
 _LARGEST = 100_000_000
 _SHORTEST_BONE = 1e-4
 _UNIT = 1e-3
-_FIRST_FORMAT = {"vertices", "faces", "uvs"}
 
 # Kind and bytes of an item ("U": text of any length), and the shape. A letter is a count that is the same everywhere:
 # Vertices, Faces, Keys (and L = K + 1), N offsets, Bones, Poses.
@@ -139,11 +136,10 @@ def read(path: Path) -> Asset:
         _check_layout(arrays)
         asset = Asset(**{name: array for name, array in arrays.items() if name != "format"})
         _check_mesh(asset)
-        if len(asset.bone_names):
-            _check_keys(asset)
-            _check_weights(asset)
-            _check_bones(asset)
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError) as error:
+        _check_keys(asset)
+        _check_weights(asset)
+        _check_bones(asset)
+    except (OSError, ValueError) as error:
         raise UVMapError(
             ErrorCode.BODY_UNREADABLE, f"The mannequin can't be read: {error}.", "Install the extension again."
         ) from error
@@ -151,16 +147,10 @@ def read(path: Path) -> Asset:
 
 
 def _load(path: Path) -> dict[str, NDArray[Any]]:
-    with zipfile.ZipFile(path) as archive:
-        if sum(member.file_size for member in archive.infolist()) > _LARGEST:
-            raise ValueError("it is too large")
-    with np.load(path, allow_pickle=False) as arrays:
-        if set(arrays) == _FIRST_FORMAT:
-            return completed(arrays)
-        missing = [name for name in _LAYOUT if name not in arrays]
-        if missing:
-            raise ValueError(f"it lacks {', '.join(missing)}")
-        return {name: arrays[name] for name in _LAYOUT}
+    arrays = read_arrays(path, _LAYOUT, _LARGEST, NUMBERS_AND_TEXT)
+    missing = [name for name in _LAYOUT if name not in arrays]
+    _require(not missing, f"it lacks {', '.join(missing)}")
+    return arrays
 
 
 def _check_layout(arrays: Mapping[str, NDArray[Any]]) -> None:
@@ -175,7 +165,7 @@ def _check_layout(arrays: Mapping[str, NDArray[Any]]) -> None:
         _require(array.dtype.kind != "f" or bool(np.isfinite(array).all()), f"{name} holds numbers that are none")
     _require(int(arrays["format"]) == FORMAT, "it is of another format")
     _require(counts["L"] == counts["K"] + 1, "shape_starts has the wrong length")
-    _require(min(counts["V"], counts["F"]) > 0, "it is empty")
+    _require(min(counts[name] for name in "VFKB") > 0, "it is empty")
 
 
 def _check_mesh(asset: Asset) -> None:

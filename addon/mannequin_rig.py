@@ -10,7 +10,7 @@ What a bone needs later is kept on the bone itself, so that duplicated, appended
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 import bpy
@@ -18,13 +18,14 @@ import numpy as np
 from mathutils import Euler, Matrix, Quaternion, Vector
 from numpy.typing import NDArray
 
-from .mannequin_asset import LEFT_EYE, RIGHT_EYE, Asset
+from .mannequin_asset import LEFT_EYE, POSES, RIGHT_EYE, Asset
 
 # Custom properties of bones: the SMPL joint at its head; the vertices that its head and tail follow; head, tail and
-# z axis in the neutral shape; that it holds an eye.
+# z axis in the neutral shape; its rotation in each of `POSES`; that it holds an eye.
 SMPL_JOINT = "smpl"
 _FOLLOWS = "uvmap_id_follows"
 _NEUTRAL = "uvmap_id_neutral"
+_POSES = "uvmap_id_poses"
 _EYE = "uvmap_id_eye"
 
 
@@ -77,12 +78,18 @@ def follow(rig: bpy.types.Object, offsets: NDArray[np.float32]) -> None:
                 bone.align_roll(neutral[2])
 
 
-def pose(rig: bpy.types.Object, rotations: Mapping[str, Quaternion]) -> None:
-    """Turn bones by their names, all but the eyes', which keep their gaze. Other bones stay as they are."""
+def has_poses(rig: bpy.types.Object) -> bool:
+    """Whether an armature is a mannequin's."""
+    return any(_POSES in bone for bone in rig.data.bones)
+
+
+def pose(rig: bpy.types.Object, name: str) -> None:
+    """Put a mannequin's armature into one of `POSES`, where it rests. The gaze and bones of others stay as they are."""
+    number = POSES.index(name)
     for bone in rig.pose.bones:
-        if bone.name in rotations and _EYE not in bone.bone:
-            place, _, scale = bone.matrix_basis.decompose()
-            bone.matrix_basis = Matrix.LocRotScale(place, rotations[bone.name], scale)
+        if _POSES in bone.bone and _EYE not in bone.bone:
+            rotation = Quaternion(np.array(bone.bone[_POSES]).reshape(-1, 4)[number])
+            bone.matrix_basis = Matrix.LocRotScale(Vector(), rotation, bone.matrix_basis.to_scale())
 
 
 def look(rig: bpy.types.Object, left: float, up: float) -> None:
@@ -122,6 +129,8 @@ def _set_up_bone(bone: bpy.types.EditBone, asset: Asset, number: int) -> None:
     bone.roll = float(asset.bone_rolls[number])
     bone[_FOLLOWS] = asset.joint_vertices[number].ravel().tolist()
     bone[_NEUTRAL] = [*bone.head, *bone.tail, *bone.z_axis]
+    poses = [asset.pose_names.tolist().index(name) for name in POSES]
+    bone[_POSES] = asset.pose_rotations[poses, number].ravel().tolist()
     if asset.bone_smpl[number]:
         bone[SMPL_JOINT] = str(asset.bone_smpl[number])
     if number in (asset.eye_bone(LEFT_EYE), asset.eye_bone(RIGHT_EYE)):

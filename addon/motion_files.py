@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .link.errors import ErrorCode, UVMapError
-from .npz import read_arrays
+from .npz import NUMBERS_AND_TEXT, read_arrays
 from .rotations import Floats, from_vectors, multiply, normalized, rotate, slerp
 from .skeleton import JOINTS, PARENTS
 
@@ -78,7 +78,7 @@ def read(path: Path, up_axis: str = "z") -> Motion:
         UVMapError: `motion_unreadable`.
     """
     readers: dict[str, Callable[[Path], Motion]] = {
-        ".npz": lambda file: _from_arrays(read_arrays(file, _MEMBERS, _NPZ_BYTES), up_axis),
+        ".npz": lambda file: _from_arrays(read_arrays(file, _MEMBERS, _NPZ_BYTES, NUMBERS_AND_TEXT), up_axis),
         ".json": _read_json,
     }
     reader = readers.get(path.suffix.lower())

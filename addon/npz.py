@@ -1,76 +1,94 @@
-"""Arrays from .npz files of strangers: nothing is unpickled, and every size is known before it is read."""
+"""Arrays from numpy's files, also from strangers: no object is made, and nothing at all before its size is known."""
 
 from __future__ import annotations
 
+import io
 import math
-import re
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Collection
 from pathlib import Path
-from typing import IO, Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-_SUFFIX = ".npy"
-_LONGEST_HEADER = 1024
-# Numbers, texts and bytes; not "O", Python's objects. Old Pythons wrote their long integers with an "L".
-_HEADER = re.compile(
-    rb"\{'descr': '([<>|=][biufUS]\d{1,4})', 'fortran_order': (True|False), "
-    rb"'shape': \(((?:\d{1,19}L?(?:, ?\d{1,19}L?)*)?,?)\), \}\s*"
-)
+from .smpl.refusal import RefusedError
+
+# Kinds of items, as numpy's `dtype.kind` has them.
+NUMBERS, NUMBERS_AND_TEXT = "fiub", "fiubUS"
+
+_MOST_MEMBERS = 1_000
+_LARGEST_NUMBER = 8
+_HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
 
 
-def read_arrays(path: Path, names: Collection[str], limit: int) -> dict[str, NDArray[Any]]:
-    """The arrays of an .npz file that have one of some names; the others are not looked at.
+def read_arrays(path: Path, names: Collection[str], limit: int, kinds: str = NUMBERS) -> dict[str, NDArray[Any]]:
+    """The arrays of these names that are in an .npz file; what else it holds is not looked at.
 
     Args:
         path: The file.
         names: What to look for.
         limit: The most bytes that all of them may have.
+        kinds: What they may hold.
 
     Raises:
-        OSError: The file can't be read.
-        ValueError: It is no .npz file, too large, or holds objects where numbers belong; says which.
+        RefusedError: The file is damaged, too large, or one of the arrays holds something else.
+        OSError: The file can't be opened.
     """
     try:
         with zipfile.ZipFile(path) as archive:
-            members = {info.filename.removesuffix(_SUFFIX): info for info in archive.infolist()}
-            wanted = {name: members[name] for name in names if name in members}
-            if sum(info.file_size for info in wanted.values()) > limit:
-                raise ValueError(f"its arrays have more than {limit // 1_000_000} MB")
-            return {name: _read(archive, info, name) for name, info in wanted.items()}
-    except (zipfile.BadZipFile, zlib.error, EOFError) as error:
-        raise ValueError(f"it is no sound .npz file ({error})") from error
-    except (NotImplementedError, RuntimeError) as error:
-        raise ValueError(f"it is packed in a way that numpy never writes ({error})") from error
+            members = [item for item in archive.infolist() if item.filename.removesuffix(".npy") in names]
+            if len(archive.infolist()) > _MOST_MEMBERS or sum(item.file_size for item in members) > limit:
+                raise RefusedError(f"it unpacks to more than {limit // 1_000_000} MB")
+            return {item.filename.removesuffix(".npy"): _member(archive, item, kinds) for item in members}
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError) as error:
+        if isinstance(error, RefusedError):
+            raise
+        raise RefusedError("it is no .npz file, or a damaged one") from error
 
 
-def _read(archive: zipfile.ZipFile, info: zipfile.ZipInfo, name: str) -> NDArray[Any]:
-    with archive.open(info) as file:
-        kind, order, shape = _header(file, name)
-        # Python's integers don't overflow, whatever the header claims.
-        size = math.prod(shape) * kind.itemsize
-        content = file.read(size) if size <= info.file_size else b""
-    if len(content) != size:
-        raise ValueError(f'its array "{name}" is shorter than it says')
-    return np.frombuffer(content, dtype=kind).reshape(shape, order=order)
+def array_in(data: bytes, name: str, kinds: str = NUMBERS) -> NDArray[Any]:
+    """The array in the content of an .npy file.
+
+    Raises:
+        RefusedError: It holds objects, something else than `kinds`, or another number of bytes than it says.
+    """
+    dtype, shape, fortran, start = npy_header(data)
+    if dtype.hasobject:
+        raise RefusedError(
+            f'its array "{name}" holds Python objects, which could run a program',
+            "Save that array as plain numbers, or use the model's .pkl file, which is read without running anything.",
+        )
+    if dtype.kind not in kinds or (dtype.kind in NUMBERS and dtype.itemsize > _LARGEST_NUMBER):
+        raise RefusedError(f'its array "{name}" holds something else than numbers')
+    if math.prod(shape) * dtype.itemsize != len(data) - start:
+        raise RefusedError(f'the size of its array "{name}" differs from its content')
+    if dtype.itemsize == 0:
+        # Texts without a letter: numpy makes no array of a buffer without bytes.
+        return np.zeros(shape, dtype)
+    return np.frombuffer(data, dtype, offset=start).reshape(shape, order="F" if fortran else "C")
 
 
-def _header(file: IO[bytes], name: str) -> tuple[np.dtype[Any], Literal["C", "F"], tuple[int, ...]]:
-    """What numpy's own `.npy` header says, which is the only thing that is understood: no Python is evaluated."""
-    start = file.read(8)
-    width = {b"\x93NUMPY\x01\x00": 2, b"\x93NUMPY\x02\x00": 4}.get(start)
-    if width is None:
-        raise ValueError(f'its array "{name}" is none of numpy\'s')
-    length = int.from_bytes(file.read(width), "little")
-    found = _HEADER.fullmatch(file.read(min(length, _LONGEST_HEADER)))
-    if found is None:
-        raise ValueError(f'its array "{name}" holds something else than plain numbers')
-    kind, fortran, shape = (group.decode("ascii") for group in found.groups())
-    sides = tuple(int(side) for side in re.findall(r"\d+", shape))
+def npy_header(data: bytes) -> tuple[np.dtype[Any], tuple[int, ...], bool, int]:
+    """(dtype, shape, whether in Fortran's order, where the content starts) of an .npy file.
+
+    Raises:
+        RefusedError: It is no .npy file.
+    """
+    stream = io.BytesIO(data)
     try:
-        return np.dtype(kind), "F" if fortran == "True" else "C", sides
-    except TypeError as error:
-        raise ValueError(f'its array "{name}" holds the unknown kind of number {kind}') from error
+        version = np.lib.format.read_magic(stream)
+        shape, fortran, dtype = _HEADERS[version](stream)
+    except (ValueError, KeyError, TypeError, SyntaxError, tokenize.TokenError, MemoryError, RecursionError) as error:
+        raise RefusedError("it is no .npy file, or a damaged one") from error
+    if any(size < 0 for size in shape):
+        raise RefusedError("it holds an array of an impossible shape")
+    return dtype, shape, fortran, stream.tell()
+
+
+def _member(archive: zipfile.ZipFile, item: zipfile.ZipInfo, kinds: str) -> NDArray[Any]:
+    # What unpacks to more than its entry says is cut there, and then its checksum is wrong.
+    with archive.open(item) as file:
+        return array_in(file.read(item.file_size), item.filename.removesuffix(".npy"), kinds)

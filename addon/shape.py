@@ -2,6 +2,7 @@
 
 Nothing is stored but the shape keys' values: a slider is two shape keys, one for each of its ends, and the ancestries
 are one key each. So undo, duplicates, other files and a user who moves the keys himself never disagree with the panel.
+A key such as "age-*gender+" is what two others together add to their sum: its value is the product of theirs.
 """
 
 # pyright: reportInvalidTypeForm=false, reportAttributeAccessIssue=false, reportOptionalMemberAccess=false
@@ -35,6 +36,7 @@ SLIDERS = {
 ANCESTRIES = ("african", "asian", "caucasian")
 
 _NAME = "uvmap_id_shape"
+_BOTH = "*"
 _GAZE_LIMIT = np.radians(45)
 
 
@@ -88,6 +90,8 @@ def set_values(body: bpy.types.Object, values: Mapping[str, float]) -> None:
         total = sum(shares)
         for name, share in zip(ANCESTRIES, shares, strict=True):
             keys[name].value = (share - min(shares)) / total if total else 0.0
+    for key in _combined(keys):
+        key.value = np.prod([keys[name].value for name in key.name.split(_BOTH)])
     rig = mannequin_rig.rig_of(body)
     # Joints are the mean of some vertices; a mesh that was edited has others.
     if rig is not None and rig.data.library is None and len(body.data.vertices) == body.data[MANNEQUIN]:
@@ -113,6 +117,10 @@ def _key_names() -> list[str]:
     return [f"{name}{end}" for name in SLIDERS for end in "-+"] + list(ANCESTRIES)
 
 
+def _combined(keys: Any) -> list[bpy.types.ShapeKey]:
+    return [key for key in keys if _BOTH in key.name and set(key.name.split(_BOTH)) <= set(_key_names())]
+
+
 def _keys(body: bpy.types.Object) -> Any:
     return body.data.shape_keys.key_blocks if body.data.shape_keys is not None else {}
 
@@ -131,7 +139,7 @@ def _offsets(body: bpy.types.Object) -> NDArray[np.float32]:
     keys = _keys(body)
     basis = _points(body.data.shape_keys.reference_key)
     offsets = np.zeros_like(basis)
-    for key in (keys[name] for name in _key_names()):
+    for key in (*(keys[name] for name in _key_names()), *_combined(keys)):
         if key.value > 0:
             offsets += key.value * (_points(key) - basis)
     return offsets

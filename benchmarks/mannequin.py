@@ -71,7 +71,7 @@ def add() -> bpy.types.Object:
 def slider_times() -> list[float]:
     """Seconds of each change of a body that is posed and has all its sliders moved."""
     body = add()
-    bpy.ops.uvmap_id.pose_mannequin(pose="a")
+    bpy.ops.uvmap_id.apply_pose(pose="A")
     for name in ("gender", "muscle", "weight", "height", "proportions"):
         setattr(body.uvmap_id_shape, name, 0.4)
     return [timed(lambda step=step: setattr(body.uvmap_id_shape, "age", step / 20)) for step in range(20)]
@@ -86,7 +86,7 @@ def draw(path: Path, textures: Path) -> None:
     for number, preset in enumerate(("child", "adult", "elder", "athlete", "heavy")):
         bpy.ops.uvmap_id.add_mannequin()
         bpy.ops.uvmap_id.shape_preset(preset=preset)
-        bpy.ops.uvmap_id.pose_mannequin(pose="relaxed")
+        bpy.ops.uvmap_id.apply_pose(pose="RELAXED")
         body = bpy.context.scene.uvmap_id.body
         body.uvmap_id_shape.gender = 1.0 if number % 2 else -1.0
         body.parent.location.x = number * SPACING

@@ -45,7 +45,7 @@ def character(
     return body
 
 
-def _glb(path: Path) -> tuple[dict[str, Any], bytes]:
+def glb_content(path: Path) -> tuple[dict[str, Any], bytes]:
     """The JSON and the binary chunk, as the format's specification lays them out."""
     content = path.read_bytes()
     assert struct.unpack_from("<4sII", content) == (b"glTF", 2, len(content))
@@ -68,7 +68,7 @@ def _image(document: dict[str, Any], binary: bytes, texture: dict[str, Any]) -> 
 
 def test_glb_holds_everything(character: bpy.types.Object, tmp_path: Path) -> None:
     bpy.ops.uvmap_id.export_character(filepath=str(tmp_path / "c.glb"))
-    document, binary = _glb(tmp_path / "c.glb")
+    document, binary = glb_content(tmp_path / "c.glb")
     (skin,) = document["skins"]
     names = {document["nodes"][joint]["name"] for joint in skin["joints"]}
     assert {"pelvis", "left_elbow", "right_ankle", "head"} <= names
@@ -164,7 +164,7 @@ def test_the_scene_stays_as_it_was(
 def test_a_plain_body_is_exported_too(scene: bpy.types.Scene, tmp_path: Path, module: Module) -> None:
     bpy.ops.uvmap_id.add_mannequin()
     bpy.ops.uvmap_id.export_character(filepath=str(tmp_path / "m.glb"))
-    document, _ = _glb(tmp_path / "m.glb")
+    document, _ = glb_content(tmp_path / "m.glb")
     assert len(document["meshes"]) == 1
 
 
@@ -224,7 +224,7 @@ def test_command_exports_a_texture_set(
     arguments = ["--textures", str(textures), "--out", str(tmp_path / "c.glb")]
     assert module("cli").main(["export", *arguments]) == 0
     assert capfd.readouterr().out.strip().endswith(str(tmp_path / "c.glb"))
-    assert len(_glb(tmp_path / "c.glb")[0]["images"]) >= 3
+    assert len(glb_content(tmp_path / "c.glb")[0]["images"]) >= 3
     assert module("cli").main(["export", "--textures", str(tmp_path / "none"), "--out", str(tmp_path / "d.glb")]) == 1
     assert "image_unreadable" in capfd.readouterr().err
     assert not (tmp_path / "d.glb").exists()

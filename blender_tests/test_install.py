@@ -15,7 +15,7 @@ from conftest import PACKAGE
 OPERATORS = (
     "add_mannequin", "add_body", "update_joints", "update_correctives",
     "generate", "cancel", "add_face", "remove_face", "render_character",
-    "shape_preset", "match_subject", "pose_mannequin",
+    "shape_preset", "match_subject", "apply_pose",
 )  # fmt: skip
 
 

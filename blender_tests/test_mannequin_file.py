@@ -83,7 +83,7 @@ def test_no_file_and_no_zip(unreadable: Callable[[Path], None], tmp_path: Path) 
 
 
 def test_a_bomb_is_not_unpacked(unreadable: Callable[[Path], None], tmp_path: Path) -> None:
-    unreadable(write_sample(tmp_path / "mannequin.npz", changes={"more": np.zeros(200_000_000, np.uint8)}))
+    unreadable(write_sample(tmp_path / "mannequin.npz", changes={"uvs": np.zeros(200_000_000, np.uint8)}))
 
 
 def test_damage_anywhere_is_an_answer(module: Callable[[str], ModuleType], tmp_path: Path) -> None:

@@ -14,18 +14,10 @@ from types import ModuleType
 import bpy
 import numpy as np
 import pytest
-from mannequin_sample import write_sample
 
 LONGEST_CHANGE_S = 0.03
 SLIDERS = ("gender", "age", "muscle", "weight", "height", "proportions")
 ANCESTRIES = ("african", "asian", "caucasian")
-
-
-@pytest.fixture(autouse=True)
-def own_file(module: Callable[[str], ModuleType], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """The sample stands in while the extension's own file is of the first format."""
-    if not len(module("mannequin_asset").read(module("mannequin").ASSET).bone_names):
-        monkeypatch.setattr(module("mannequin"), "ASSET", write_sample(tmp_path / "mannequin.npz"))
 
 
 @pytest.fixture
@@ -101,7 +93,7 @@ def test_joints_stay_inside_the_shape(body: bpy.types.Object) -> None:
 
 
 def test_a_pose_is_kept(body: bpy.types.Object) -> None:
-    bpy.ops.uvmap_id.pose_mannequin(pose="a")
+    bpy.ops.uvmap_id.apply_pose(pose="A")
     rig = body.parent
     bpy.context.view_layer.objects.active = rig
     bpy.ops.object.mode_set(mode="POSE")
@@ -113,12 +105,12 @@ def test_a_pose_is_kept(body: bpy.types.Object) -> None:
 
 
 def test_a_posed_body_shaped_is_a_shaped_body_posed(body: bpy.types.Object, scene: bpy.types.Scene) -> None:
-    bpy.ops.uvmap_id.pose_mannequin(pose="relaxed")
+    bpy.ops.uvmap_id.apply_pose(pose="RELAXED")
     body.uvmap_id_shape.height = -0.8
     bpy.ops.uvmap_id.add_mannequin()
     other = scene.uvmap_id.body
     other.uvmap_id_shape.height = -0.8
-    bpy.ops.uvmap_id.pose_mannequin(pose="relaxed")
+    bpy.ops.uvmap_id.apply_pose(pose="RELAXED")
     assert np.abs(mixed(body) - mixed(other)).max() < 1e-5
 
 
@@ -135,7 +127,7 @@ def test_sliders_work_in_the_armatures_modes(body: bpy.types.Object, mode: str) 
 
 
 def test_a_change_is_live(body: bpy.types.Object) -> None:
-    bpy.ops.uvmap_id.pose_mannequin(pose="a")
+    bpy.ops.uvmap_id.apply_pose(pose="A")
     for name in SLIDERS:
         setattr(body.uvmap_id_shape, name, 0.3)
     times = []
@@ -279,7 +271,7 @@ def test_appended_it_works_on(body: bpy.types.Object, tmp_path: Path) -> None:
     before = joints(found)
     found.uvmap_id_shape.height = 1.0
     assert np.abs(joints(found) - before).max() > 0.01
-    bpy.ops.uvmap_id.pose_mannequin(pose="a")
+    bpy.ops.uvmap_id.apply_pose(pose="A")
     assert next(image for image in bpy.data.images if "Iris" in image.name).packed_file is not None
 
 
@@ -293,7 +285,7 @@ def test_linked_it_says_what_to_do(body: bpy.types.Object, module: Callable[[str
     assert "linked from another file" in module("shape").problem(found)
     found.uvmap_id_shape.age = 0.7
     assert found.uvmap_id_shape.age == 0
-    for run in (lambda: bpy.ops.uvmap_id.shape_preset(preset="heavy"), bpy.ops.uvmap_id.pose_mannequin):
+    for run in (lambda: bpy.ops.uvmap_id.shape_preset(preset="heavy"), bpy.ops.uvmap_id.apply_pose):
         with pytest.raises(RuntimeError, match="linked from another file"):
             run()
 
@@ -322,7 +314,7 @@ def test_without_its_armature_the_surface_is_shaped(body: bpy.types.Object) -> N
     body.uvmap_id_shape.gaze = (0.3, 0.3)
     assert tuple(body.uvmap_id_shape.gaze) == (0, 0)
     with pytest.raises(RuntimeError, match="no armature"):
-        bpy.ops.uvmap_id.pose_mannequin(pose="a")
+        bpy.ops.uvmap_id.apply_pose(pose="A")
 
 
 def test_names_don_t_matter(body: bpy.types.Object) -> None:
@@ -332,7 +324,7 @@ def test_names_don_t_matter(body: bpy.types.Object) -> None:
     before = joints(body)
     body.uvmap_id_shape.height = 1.0
     assert np.abs(joints(body) - before).max() > 0.01
-    bpy.ops.uvmap_id.pose_mannequin(pose="a")
+    bpy.ops.uvmap_id.apply_pose(pose="A")
 
 
 def test_without_a_key_it_says_what_to_do(body: bpy.types.Object, module: Callable[[str], ModuleType]) -> None:

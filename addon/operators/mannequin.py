@@ -1,13 +1,12 @@
-"""Presets, Match Subject, and the mannequin's poses."""
+"""Presets and Match Subject."""
 
 # pyright: reportInvalidTypeForm=false
 # Blender reads its properties from annotations that are calls.
 
 import bpy
 
-from .. import mannequin, shape, subject
+from .. import shape, subject
 from ..link.errors import ErrorCode, UVMapError
-from ..mannequin_asset import POSES
 from ..properties import settings_of
 from .base import ReportingOperator
 
@@ -67,26 +66,4 @@ class UVMAP_ID_OT_match_subject(_ForMannequin):  # noqa: N801 - Blender's rule f
         return f"The subject set {', '.join(reading.sliders)}."
 
 
-class UVMAP_ID_OT_pose_mannequin(_ForMannequin):  # noqa: N801 - Blender's rule for names of operators.
-    """Put the mannequin into a pose; its gaze stays"""
-
-    bl_idname = "uvmap_id.pose_mannequin"
-    bl_label = "Pose"
-
-    pose: bpy.props.EnumProperty(
-        name="Pose",
-        description="How it stands",
-        items=[
-            (POSES[0], "T", "Arms stretched out, as SMPL's template stands"),
-            (POSES[1], "A", "Arms half way down"),
-            (POSES[2], "Relaxed", "Arms beside the body"),
-        ],
-    )
-
-    def act(self, context: bpy.types.Context) -> str:
-        """Turn the bones."""
-        mannequin.strike(self.body(context), self.pose)
-        return "The mannequin is posed."
-
-
-CLASSES = (UVMAP_ID_OT_shape_preset, UVMAP_ID_OT_match_subject, UVMAP_ID_OT_pose_mannequin)
+CLASSES = (UVMAP_ID_OT_shape_preset, UVMAP_ID_OT_match_subject)

@@ -23,7 +23,7 @@ _POSES = [
 
 
 class UVMAP_ID_OT_apply_pose(ReportingOperator):  # noqa: N801 - Blender's rule for names of operators.
-    """Put the character's body into a pose. Its action is put aside and stays in the file"""
+    """Put the character's body into a pose. Its action is put aside and stays in the file; the gaze stays"""
 
     bl_idname = "uvmap_id.apply_pose"
     bl_label = "Pose"
@@ -37,7 +37,7 @@ class UVMAP_ID_OT_apply_pose(ReportingOperator):  # noqa: N801 - Blender's rule 
     def act(self, context: bpy.types.Context) -> str:
         """Pose it."""
         target = settings_of(context.scene).body
-        aside = motion.strike(target, poses.motion_of(poses.Pose[self.pose]), on_ground=self.on_ground)
+        aside = poses.strike(target, poses.Pose[self.pose], on_ground=self.on_ground)
         return f'Posed; the action "{aside}" was put aside.' if aside else "Posed."
 
 

@@ -1,4 +1,4 @@
-"""The closed part "Shape": the mannequin's sliders, poses and gaze."""
+"""The closed part "Shape": the mannequin's sliders and gaze."""
 
 from __future__ import annotations
 
@@ -36,7 +36,6 @@ class UVMAP_ID_PT_shape(SubPanel):  # noqa: N801 - Blender's rule for names of p
         if mannequin_rig.rig_of(body) is None:
             draw_sentence(context, column, "The armature is gone: no pose and no gaze.", "INFO")
             return
-        column.operator_menu_enum("uvmap_id.pose_mannequin", "pose", text="Pose")
         column.prop(shape.shape_of(body), "gaze", index=0, text="Gaze Left")
         column.prop(shape.shape_of(body), "gaze", index=1, text="Up")
 

@@ -132,11 +132,16 @@ def test_worn_by_smpl_the_face_is_found_where_the_atlas_has_it(textures: Texture
 def test_worn_by_the_mannequin_the_face_is_the_photos(textures: TextureSet, portrait: NDArray[np.uint8]) -> None:
     """A detector finds the face on the textured mannequin; light and dark of its features follow the photo's."""
     with np.load(MANNEQUIN, allow_pickle=False) as body:
-        vertices, quads, uvs = body["vertices"], body["faces"], body["uvs"]
-    triangles = np.concatenate([quads[:, [0, 1, 2]], quads[:, [0, 2, 3]]])
-    corners = np.concatenate([uvs[:, [0, 1, 2]], uvs[:, [0, 2, 3]]])
+        vertices, faces, uvs, materials = (body[name] for name in ("vertices", "faces", "uvs", "face_materials"))
+    quads = faces[:, 2] != faces[:, 3]
+    triangles = np.concatenate([faces[:, [0, 1, 2]], faces[quads][:, [0, 2, 3]]])
+    corners = np.concatenate([uvs[:, [0, 1, 2]], uvs[quads][:, [0, 2, 3]]])
     raster = head_camera(vertices, 0).draw(vertices, triangles)
-    picture = lookup(textures.base_color, raster.interpolate(corners))
+    places = raster.interpolate(corners)
+    picture = lookup(textures.base_color, places)
+    # The eyes have a picture of their own: white with a dark iris in the middle.
+    eyes = raster.covered & (np.concatenate([materials, materials[quads]])[raster.triangle] == 1)
+    picture[eyes] = np.where(np.linalg.norm(places[eyes] - 0.5, axis=1) < 0.07, 40, 200)[:, None]
     picture[~raster.covered] = 128
     brightness = []
     with FaceFinder() as finder:

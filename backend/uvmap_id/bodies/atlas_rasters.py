@@ -18,9 +18,9 @@ from uvmap_id.bodies.calibrate import z_up
 from uvmap_id.bodies.obj import TexturedMesh, read_obj
 from uvmap_id.bodies.part_labels import Texels, part_labels, strongest
 from uvmap_id.bodies.seam_edges import seam_corners
+from uvmap_id.bodies.seam_lines import islands
 from uvmap_id.bodies.source import triangulated
 from uvmap_id.bodies.surface import SurfacePoints, closest
-from uvmap_id.bodies.uv_transfer import islands
 from uvmap_id.pictures import Floats, encode_png, resize, resize_labels
 
 Whole = TypeVar("Whole", np.uint8, np.uint16)

@@ -16,23 +16,31 @@ import numpy as np
 import trimesh
 from numpy.typing import NDArray
 from PIL import Image
-from scipy.spatial import cKDTree  # pyright: ignore[reportAttributeAccessIssue]
 
 from uvmap_id.atlas.view import vertex_normals
+from uvmap_id.bodies import asset
 from uvmap_id.bodies.calibrate import landmark_uvs, z_up
-from uvmap_id.bodies.fit import Landmarks, fit
+from uvmap_id.bodies.character import character
+from uvmap_id.bodies.crotch_marks import crotch_marks
+from uvmap_id.bodies.feature_marks import feature_marks
+from uvmap_id.bodies.fit import Landmarks, fit, joined
 from uvmap_id.bodies.head import landmark_positions
+from uvmap_id.bodies.limb_marks import limb_marks
+from uvmap_id.bodies.mannequin_surface import Surface
 from uvmap_id.bodies.obj import TexturedMesh, read_obj
-from uvmap_id.bodies.source import CAVITY_PARTS, EYE_PARTS, OUTER_PARTS, Source, triangulated
+from uvmap_id.bodies.seam_lines import seam_lines
+from uvmap_id.bodies.source import EYE_PARTS, OUTER_PARTS, Source, triangulated
 from uvmap_id.bodies.surface import closest
-from uvmap_id.bodies.uv_transfer import Atlas, frontal_patch, transfer
-from uvmap_id.faces.landmarks import LEFT_EYE, MESH_LANDMARK_COUNT, RIGHT_EYE, FaceFinder
+from uvmap_id.bodies.surface_bake import make_surface
+from uvmap_id.faces.landmarks import MESH_LANDMARK_COUNT, FaceFinder
 
 _SAMPLES = 40_000
 # Stiffness, landmark weight, normal weight and rounds of each stage of Amberg et al. 2007, from stiff to soft.
 _STAGES = [[0.05, 10.0, 0.5, 6], [0.02, 8.0, 0.5, 6], [0.01, 5.0, 0.3, 6], [0.005, 3.0, 0.2, 6]]
 _PAIR_LIMIT = 0.05
-_EYE_SHRINK = 0.95
+# Of landmarks that a detector sees, of fingers and toes, and of the corners of eyes and mouth.
+_MARK_STRENGTHS = (8.0, 30.0, 1000.0)
+_ON_MIDLINE, _SHORT_LINE = 0.01, 5
 _IRIS_VERTICES = 9
 
 
@@ -41,24 +49,24 @@ class Baked:
     """What a bake gives.
 
     Attributes:
-        vertices: (V, 3) float32 mannequin in its standing pose, metres, z up, facing -y, soles at z = 0.
+        vertices: (V, 3) float32 the free body in its standing pose, metres, z up, facing -y, soles at z = 0.
         t_pose: (V, 3) float32 the same body in SMPL's pose, for measuring on it.
         faces: (F, 4) int32 quads.
-        uvs: (F, 4, 2) float32, origin bottom left.
         registered: (V, 3) float64 the same body drawn onto SMPL's surface.
         outer: (F,) bool, faces on the outside of the body.
         landmarks: (478, 2) float32 UVs of the face landmarks.
         shares: (V, G) float32, how much each group of bones moves each vertex.
+        surface: What the extension's mannequin is made of.
     """
 
     vertices: NDArray[np.float32]
     t_pose: NDArray[np.float32]
     faces: NDArray[np.int32]
-    uvs: NDArray[np.float32]
     registered: NDArray[np.float64]
     outer: NDArray[np.bool_]
     landmarks: NDArray[np.float32]
     shares: NDArray[np.float32]
+    surface: Surface
 
 
 def bake(template: Path, textures: list[Path]) -> Baked:
@@ -69,31 +77,34 @@ def bake(template: Path, textures: list[Path]) -> Baked:
         pictures = [np.asarray(Image.open(path).convert("RGB")) for path in textures]
         landmarks = landmark_uvs(mesh, pictures, finder)
         seen = landmark_positions(source.rest, triangulated(source.quads), finder, _eye_colours(source))
-    posed, registered = _register(source, mesh, _face_marks(source, mesh, seen, landmarks))
-    uvs = _body_uvs(source, mesh, registered)
-    for parts, lids in ((EYE_PARTS["right"], RIGHT_EYE), (EYE_PARTS["left"], LEFT_EYE)):
-        ball = source.parts(*parts)
-        corners = source.rest[source.quads[ball]].reshape(-1, 3)
-        patch = frontal_patch(seen[list(lids)], landmarks[list(lids)], corners, _EYE_SHRINK)
-        uvs[ball] = patch.reshape(-1, 4, 2)
+    outside = triangulated(source.quads[source.parts(*OUTER_PARTS)])
+    marks = _face_marks(source, mesh, seen, landmarks)
+    vertices = z_up(mesh.vertices)
+    kinds = [
+        marks,
+        limb_marks(source, outside, vertices, mesh.triangles),
+        feature_marks(source.rest, outside, vertices),
+    ]
+    marks = joined(*kinds)
+    strengths = np.repeat(_MARK_STRENGTHS, [len(kind.targets) for kind in kinds])
+    posed, registered = _register(source, mesh, marks)
+    surface = make_surface(source, registered, mesh, vertices, marks, strengths)
     standing = source.rest - [0, 0, source.rest[:, 2].min()]
     return Baked(
         vertices=standing.astype(np.float32),
         t_pose=posed.astype(np.float32),
         faces=source.quads.astype(np.int32),
-        uvs=np.clip(uvs, 0, 1).astype(np.float32),
         registered=registered,
         outer=source.parts(*OUTER_PARTS),
         landmarks=landmarks,
         shares=source.shares,
+        surface=surface,
     )
 
 
 def write_mannequin(baked: Baked, path: Path) -> None:
     """Write the asset that the extension loads, readable with numpy alone."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("wb") as file:
-        np.savez_compressed(file, vertices=baked.vertices, faces=baked.faces, uvs=baked.uvs)
+    asset.write(asset.arrays_of(character(), baked.surface), path)
 
 
 def _face_marks(
@@ -131,6 +142,7 @@ def _register(source: Source, mesh: TexturedMesh, marks: Landmarks) -> tuple[NDA
     quads = source.quads[source.parts(*OUTER_PARTS)]
     outer = np.unique(quads)
     posed = fit(source, outer, points, normals, marks)
+    marks = joined(marks, crotch_marks(source.rest, posed, triangulated(quads), target_vertices[_crotch_line(mesh)]))
     position = np.full(len(posed), -1)
     position[outer] = np.arange(len(outer))
     body = trimesh.Trimesh(posed[outer], position[triangulated(quads)], process=False)
@@ -148,16 +160,9 @@ def _register(source: Source, mesh: TexturedMesh, marks: Landmarks) -> tuple[NDA
     return posed, registered
 
 
-def _body_uvs(source: Source, mesh: TexturedMesh, registered: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(F, 4, 2): the outside by transfer, cavities by their rim; the eyeballs are left out."""
-    outer = source.parts(*OUTER_PARTS)
-    uvs = np.zeros((len(source.quads), 4, 2))
-    uvs[outer] = transfer(registered, source.quads[outer], Atlas.of(mesh, z_up(mesh.vertices)))
-    vertex_uv = np.zeros((len(registered), 2))
-    vertex_uv[source.quads[outer].ravel()] = uvs[outer].reshape(-1, 2)
-    outside = np.unique(source.quads[outer])
-    # Inner surfaces are out of sight: they take the colour of the skin or lip nearest to them.
-    cavities = source.parts(*CAVITY_PARTS)
-    index = cKDTree(source.rest[outside]).query(source.rest[source.quads[cavities]].reshape(-1, 3))[1]
-    uvs[cavities] = vertex_uv[outside[index]].reshape(-1, 4, 2)
-    return uvs
+def _crotch_line(mesh: TexturedMesh) -> NDArray[np.int64]:
+    """The template's vertices between the legs, front to back: the seam that lowest of all joins two others twice."""
+    lines = [line.vertices for line in seam_lines(mesh)]
+    across = [line for line in lines if np.abs(mesh.vertices[line, 0]).max() < _ON_MIDLINE and len(line) > _SHORT_LINE]
+    lowest = min(across, key=lambda line: mesh.vertices[line, 1].mean())
+    return lowest if mesh.vertices[lowest[0], 2] > mesh.vertices[lowest[-1], 2] else lowest[::-1]

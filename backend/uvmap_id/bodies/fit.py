@@ -38,6 +38,16 @@ class Landmarks:
     targets: NDArray[np.float64]
 
 
+def joined(*parts: Landmarks) -> Landmarks:
+    """All landmarks of several sets."""
+    return Landmarks(
+        np.concatenate([part.triangles for part in parts]),
+        np.concatenate([part.corners for part in parts]),
+        np.concatenate([part.barycentric for part in parts]),
+        np.concatenate([part.targets for part in parts]),
+    )
+
+
 def fit(
     source: Source,
     outer: NDArray[np.int64],

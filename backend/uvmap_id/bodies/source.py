@@ -18,7 +18,8 @@ from uvmap_id.bodies.bone_groups import Group, group_of
 
 OUTER_PARTS = ("body", "head", "hand.R", "hand.L", "foot.R", "foot.L")
 EYE_PARTS = {"right": ("eye_front.R", "eye_back.R"), "left": ("eye_front.L", "eye_back.L")}
-CAVITY_PARTS = ("eye_cavity.R", "eye_cavity.L", "mouth_cavity", "tongue")
+EYE_CAVITY_PARTS = ("eye_cavity.R", "eye_cavity.L")
+MOUTH_PARTS = ("mouth_cavity", "tongue")
 
 
 class Source:
@@ -47,6 +48,11 @@ class Source:
     def parts(self, *names: str) -> NDArray[np.bool_]:
         """(F,) which quads belong to any of the named parts of anny's own segmentation."""
         return get_face_segmentation_mask(self.model, list(names)).numpy()
+
+    @functools.cached_property
+    def texture_corners(self) -> NDArray[np.float64]:
+        """(F, 4, 2) the free body's own UVs, which are not SMPL's."""
+        return self.model.texture_coordinates[self.model.face_texture_coordinate_indices].double().numpy()
 
     @functools.cached_property
     def shares(self) -> NDArray[np.float32]:
