@@ -18,9 +18,10 @@ _ERRORS_SHOWN = 12
 _SHORTEST_SECRET = 3
 # What our own sentences quote is what the user has named or typed.
 _QUOTED = re.compile(r'"[^"]*"|“[^”]*”')
-_POSIX_PATH = re.compile(r"(?<![\w.])/(?:[^\s,;:'\"()]+/)*[^\s,;:'\"()]*")
+# Folders may have blanks in their names; rather a word too many is hidden than half a name shown.
+_POSIX_PATH = re.compile(r"(?<![\w.<])/(?:[^/,;:'\"()\r\n]*/)*[^\s,;:'\"()/]*")
 _WINDOWS_PATH = re.compile(r"(?:[A-Za-z]:[\\/]|\\\\)[^,;'\"()\r\n]*")
-_FILE_NAME = re.compile(r"(?<![\w/])[\w .-]*[\w-]\.(?:png|jpe?g|webp|npy|blend|obj|fbx|glb|gltf|pkl|bmp|tiff?)\b", re.I)
+_FILE_NAME = re.compile(r"[\w ./\\-]*\.(?:png|jpe?g|webp|npy|blend|obj|fbx|glb|gltf|pkl|bmp|tiff?)\b", re.I)
 _ADDRESS = re.compile(r"\b(?:\d{1,3}\.){3}\d{1,3}\b|[\w.+-]+@[\w-]+\.[\w.]+")
 _LOOPBACK = "127.0.0.1"
 _TROUBLE = re.compile(r"\b(?:error|exception|critical|warning|traceback)\b", re.I)
@@ -61,7 +62,10 @@ def describe(
 
 def system_versions() -> dict[str, str]:
     """The system, without this computer's name."""
-    return {"System": f"{platform.system()} {platform.release()} {platform.machine()}", "Python": platform.python_version()}
+    return {
+        "System": f"{platform.system()} {platform.release()} {platform.machine()}",
+        "Python": platform.python_version(),
+    }
 
 
 def anonymous(text: str, secrets: Iterable[str] = ()) -> str:

@@ -55,7 +55,7 @@ class Errand:
             self.ended = True
             self.failure = Failure(
                 ErrorCode.BACKEND_NOT_FOUND.value,
-                f'The backend\'s command "{command[0]}" can\'t be run: {error.strerror or error}.',
+                f"The backend's command \"{command[0]}\" can't be run: {error.strerror or error}.",
                 "Set the backend up, or choose its program in the preferences.",
             )
 

@@ -186,10 +186,14 @@ class Shelf:
             rows = tuple(_row(each) for each in answer["weights"])
             folder = str(answer["folder"])
         except (TypeError, KeyError):
-            self.failure = self.failure or errand.failure or Failure(
-                ErrorCode.BACKEND_INCOMPATIBLE.value,
-                "The backend's list of weights can't be read; it is of another version.",
-                "Set the backend up again, so that it fits this extension.",
+            self.failure = (
+                self.failure
+                or errand.failure
+                or Failure(
+                    ErrorCode.BACKEND_INCOMPATIBLE.value,
+                    "The backend's list of weights can't be read; it is of another version.",
+                    "Set the backend up again, so that it fits this extension.",
+                )
             )
             return
         self.rows, self.folder = rows, folder

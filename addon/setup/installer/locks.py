@@ -64,6 +64,4 @@ def digest(*texts: str) -> str:
 
 
 def _broken(reason: str) -> UVMapError:
-    return UVMapError(
-        ErrorCode.SETUP_FAILED, f"The extension is incomplete: {reason}.", "Install the extension again."
-    )
+    return UVMapError(ErrorCode.SETUP_FAILED, f"The extension is incomplete: {reason}.", "Install the extension again.")

@@ -161,9 +161,7 @@ class Setup:
         try:
             self._folder = Path(tempfile.mkdtemp(prefix="uvmap_id-setup-"))
             me = os.getpid()
-            self._job = replace(
-                job, stop=str(self._folder / "stop"), parent=me, parent_started=process_start(me) or ""
-            )
+            self._job = replace(job, stop=str(self._folder / "stop"), parent=me, parent_started=process_start(me) or "")
             self._job.write(self._folder / "job.json")
             program = str(Path(__file__).with_name("__main__.py"))
             self._process = self._start_process([self._python, "-B", program, "job", str(self._folder / "job.json")])

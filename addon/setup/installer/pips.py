@@ -29,7 +29,13 @@ _BROKEN = ("is invalid", "BadZipFile", "is not a supported wheel", "Invalid whee
 _REFUSED = ("Permission denied", "Read-only file system", "Errno 13", "Errno 30", "WinError 5")
 _NETWORK = ("Could not find a version", "No matching distribution", "ConnectionError", "NewConnectionError")
 _NETWORK += ("Read timed out", "Max retries exceeded", "ProxyError", "SSLError", "HTTPError", "IncompleteRead")
-_NETWORK += ("Connection broken", "Connection refused", "Could not fetch URL", "Temporary failure", "NetworkConnectionError")
+_NETWORK += (
+    "Connection broken",
+    "Connection refused",
+    "Could not fetch URL",
+    "Temporary failure",
+    "NetworkConnectionError",
+)
 
 
 class Meter:
@@ -189,7 +195,12 @@ class Pip:
         scratch = self._temporary / "pip"
         shutil.rmtree(scratch, ignore_errors=True)
         scratch.mkdir(parents=True)
-        variables = {"TMPDIR": str(scratch), "TEMP": str(scratch), "TMP": str(scratch), "PIP_NO_WARN_SCRIPT_LOCATION": "1"}
+        variables = {
+            "TMPDIR": str(scratch),
+            "TEMP": str(scratch),
+            "TMP": str(scratch),
+            "PIP_NO_WARN_SCRIPT_LOCATION": "1",
+        }
         raw = ("--progress-bar", "raw") if meter is not None else ()
         try:
             code, said = self._run.process(
@@ -205,7 +216,7 @@ class Pip:
 
 
 def locked(path: Path) -> list[str]:
-    """pip's arguments for a file of locked requirements: exactly these, none without its hash, and no compiling."""
+    """Pip's arguments for a file of locked requirements: exactly these, none without its hash, and no compiling."""
     return ["--no-deps", "--require-hashes", "--only-binary", ":all:", "--requirement", str(path)]
 
 
@@ -229,7 +240,9 @@ def understood(said: Sequence[str]) -> UVMapError:
         )
     if any(words in text for words in _BROKEN):
         return UVMapError(
-            ErrorCode.DOWNLOAD_CORRUPT, f"A package is damaged: {_complaint(said)}", "Try again; choose Repair otherwise."
+            ErrorCode.DOWNLOAD_CORRUPT,
+            f"A package is damaged: {_complaint(said)}",
+            "Try again; choose Repair otherwise.",
         )
     if any(words in text for words in _REFUSED):
         return UVMapError(
@@ -238,7 +251,9 @@ def understood(said: Sequence[str]) -> UVMapError:
             "Close programs that use the backend, look at the folder's permissions, and try again.",
         )
     return UVMapError(
-        ErrorCode.SETUP_FAILED, f"pip failed: {_complaint(said)}", f"The file setup.log in the set-up's folder says more."
+        ErrorCode.SETUP_FAILED,
+        f"pip failed: {_complaint(said)}",
+        "The file setup.log in the set-up's folder says more.",
     )
 
 

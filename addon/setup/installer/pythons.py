@@ -134,7 +134,9 @@ def _usual(version: str) -> Iterator[Path]:
     if sys.platform == "win32":
         tag = f"Python{version.replace('.', '')}"
         bases = [os.environ.get("LOCALAPPDATA", ""), os.environ.get("ProgramFiles", "C:\\Program Files")]
-        yield from (Path(base, *more, tag, "python.exe") for base in bases if base for more in (("Programs", "Python"), ()))
+        yield from (
+            Path(base, *more, tag, "python.exe") for base in bases if base for more in (("Programs", "Python"), ())
+        )
         return
     pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
     yield from sorted(pyenv.glob(f"{version}.*/bin/python"), reverse=True)

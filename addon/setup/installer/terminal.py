@@ -42,11 +42,12 @@ def run(options: argparse.Namespace) -> int:
     """Run what was asked for, with its progress on stderr and its outcome on stdout. Returns the exit code."""
     root = options.root.absolute() if options.root is not None else default_root()
     if options.task == "status":
-        return _status(root)
+        sys.stdout.write(f"{status_text(root)}\n")
+        return 0 if command_of(root) else 1
     setup = Setup()
     try:
         setup.start(make_job(Task(options.task), root, options.variant, options.python, options.wheel))
-        _follow(setup)
+        follow(setup)
     except UVMapError as error:
         return _failed(error.failure)
     finally:
@@ -57,9 +58,9 @@ def run(options: argparse.Namespace) -> int:
     return _failed(setup.failure or Failure(ErrorCode.INTERNAL.value, "The set-up ended without a word."))
 
 
-def make_job(task: Task, root: Path, variant: str, python: str, wheel: Path | None = None) -> Job:
+def make_job(task: str, root: Path, variant: str, python: str, wheel: Path | None = None) -> Job:
     """A job with the requirements and the wheel that came with the extension, or lie in this checkout."""
-    return Job(task.value, str(root), variant, python, str(requirements_folder()), str(wheel or bundled_wheel()))
+    return Job(Task(task).value, str(root), variant, python, str(requirements_folder()), str(wheel or bundled_wheel()))
 
 
 def requirements_folder() -> Path:
@@ -74,7 +75,8 @@ def bundled_wheel() -> Path:
     return max(found, key=lambda path: path.stat().st_mtime) if found else _HERE / "uvmap_id.whl"
 
 
-def _follow(setup: Setup) -> None:
+def follow(setup: Setup) -> None:
+    """Tick until it has ended, with its progress on stderr. Ctrl-C cancels it."""
     said = ""
     delay: float | None = 0.0
     while delay is not None:
@@ -106,18 +108,14 @@ def time_text(seconds: float) -> str:
     return f"{round(seconds / 60)} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
-def _status(root: Path) -> int:
-    installed, found = read_installed(root), detect()
-    sys.stdout.write(f"folder: {root}\nfits this computer: {found.variant} ({found.why})\n")
+def status_text(root: Path) -> str:
+    """What is installed in a folder, and what fits this computer."""
+    installed, found, command = read_installed(root), detect(), command_of(root)
+    lines = [f"folder: {root}", f"fits this computer: {found.variant} ({found.why})"]
     if installed is None:
-        sys.stdout.write("installed: nothing\n")
-        return 1
-    command = command_of(root)
-    sys.stdout.write(
-        f"installed: {installed.version}, {installed.variant}, Python {installed.python}\n"
-        f"command: {' '.join(command) if command else 'missing; choose repair'}\n"
-    )
-    return 0 if command else 1
+        return "\n".join([*lines, "installed: nothing"])
+    lines.append(f"installed: {installed.version}, {installed.variant}, Python {installed.python}")
+    return "\n".join([*lines, f"command: {' '.join(command) if command else 'missing; choose repair'}"])
 
 
 def _failed(failure: Failure) -> int:
