@@ -141,16 +141,14 @@ def _draw_weights(layout: bpy.types.UILayout, context: bpy.types.Context) -> Non
     for weights in shelf.rows:
         _draw_row(layout, weights, enabled=not shelf.busy)
     if shelf.rows and not shelf.busy:
-        layout.operator("uvmap_id.weights_verify", text="Verify All", icon="VIEWZOOM").weights = ""  # pyright: ignore[reportAttributeAccessIssue]
+        _set(layout.operator("uvmap_id.weights_verify", text="Verify All", icon="VIEWZOOM"), "weights", "")
 
 
 def _draw_progress(layout: bpy.types.UILayout, shelf: Shelf) -> None:
     if shelf.state is ShelfState.GETTING:
         layout.progress(factor=shelf.fraction, text=f"{shelf.subject} {shelf.fraction:.0%}{_speed(shelf)}")
     else:
-        layout.label(
-            text={"listing": "Reading the list", "verifying": "Verifying", "removing": "Removing"}[shelf.state]
-        )
+        layout.label(text=f"{shelf.state.value.capitalize()} {shelf.subject}".strip(), icon="SORTTIME")
     layout.operator("uvmap_id.weights_cancel", icon="CANCEL")
 
 
@@ -164,7 +162,7 @@ def _draw_row(layout: bpy.types.UILayout, weights: Weights, enabled: bool) -> No
     row.enabled = enabled
     row.label(text=weights.state)
     if weights.state == "manual":
-        row.operator("wm.url_open", text="", icon="URL").url = weights.page  # pyright: ignore[reportAttributeAccessIssue]
+        _set(row.operator("wm.url_open", text="", icon="URL"), "url", weights.page)
     elif weights.state != "installed":
         _button(row, "uvmap_id.weights_get", "IMPORT", weights)
     if weights.state in ("installed", "damaged"):
@@ -174,7 +172,12 @@ def _draw_row(layout: bpy.types.UILayout, weights: Weights, enabled: bool) -> No
 
 
 def _button(row: bpy.types.UILayout, operator: str, icon: IconItems, weights: Weights) -> None:
-    row.operator(operator, text="", icon=icon).weights = weights.id  # pyright: ignore[reportAttributeAccessIssue]
+    _set(row.operator(operator, text="", icon=icon), "weights", weights.id)
+
+
+def _set(properties: bpy.types.OperatorProperties | None, name: str, value: str) -> None:
+    """Give a button's operator a value; the stubs don't know what an operator's properties are."""
+    setattr(properties, name, value)
 
 
 def _speed(progress: Any) -> str:

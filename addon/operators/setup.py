@@ -27,7 +27,7 @@ class SetupOperator(ReportingOperator):
     bl_options = {"REGISTER", "INTERNAL"}  # noqa: RUF012 - Blender's own form.
 
     @classmethod
-    def poll(cls, _context: bpy.types.Context) -> bool:
+    def poll(cls, context: bpy.types.Context) -> bool:  # noqa: ARG003
         """One at a time."""
         setup = upkeep.upkeep().setup
         cls.poll_message_set("The backend is being set up; wait for it, or cancel it.")
@@ -89,7 +89,7 @@ class UVMAP_ID_OT_setup_cancel(ReportingOperator):  # noqa: N801 - Blender's rul
     bl_options = {"REGISTER", "INTERNAL"}  # noqa: RUF012 - Blender's own form.
 
     @classmethod
-    def poll(cls, _context: bpy.types.Context) -> bool:
+    def poll(cls, context: bpy.types.Context) -> bool:  # noqa: ARG003
         """Only while there is something to cancel."""
         setup = upkeep.upkeep().setup
         cls.poll_message_set("Nothing is being set up.")
@@ -132,7 +132,7 @@ class UVMAP_ID_OT_diagnose(ReportingOperator):  # noqa: N801 - Blender's rule fo
     bl_options = {"REGISTER"}  # noqa: RUF012 - Blender's own form.
 
     @classmethod
-    def poll(cls, _context: bpy.types.Context) -> bool:
+    def poll(cls, context: bpy.types.Context) -> bool:  # noqa: ARG003
         """One at a time."""
         cls.poll_message_set("The diagnosis is being made; it takes some seconds.")
         return not upkeep.upkeep().diagnosing

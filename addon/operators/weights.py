@@ -1,7 +1,7 @@
 """The weights' table in the preferences: get, verify, remove, open the folder."""
 
-# pyright: reportInvalidTypeForm=false
-# Blender reads its properties from annotations that are calls.
+# pyright: reportInvalidTypeForm=false, reportOptionalMemberAccess=false, reportAttributeAccessIssue=false
+# Blender reads its properties from annotations that are calls; a dialog that is drawn has a layout.
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class WeightsOperator(ReportingOperator):
     bl_options = {"REGISTER", "INTERNAL"}  # noqa: RUF012 - Blender's own form.
 
     @classmethod
-    def poll(cls, _context: bpy.types.Context) -> bool:
+    def poll(cls, context: bpy.types.Context) -> bool:  # noqa: ARG003
         """One thing at a time."""
         cls.poll_message_set("Something is being done with the weights; wait for it, or cancel it.")
         return not upkeep.upkeep().shelf.busy
@@ -78,11 +78,11 @@ class UVMAP_ID_OT_weights_get(WeightsOperator):  # noqa: N801 - Blender's rule f
             return self.execute(context)
         return context.window_manager.invoke_props_dialog(self, width=_DIALOG_WIDTH)
 
-    def draw(self, _context: bpy.types.Context) -> None:
+    def draw(self, context: bpy.types.Context) -> None:  # noqa: ARG002
         """Draw the dialog: whose terms, what they come to, where they stand, and the consent."""
         row = upkeep.upkeep().shelf.row(self.weights)
         if row is not None:
-            draw_terms(self.layout, row)
+            draw_terms(self.layout, row)  # pyright: ignore[reportArgumentType]
             self.layout.prop(self, "accept")
 
     def begin(self, shelf: Shelf) -> None:
@@ -129,7 +129,7 @@ class UVMAP_ID_OT_weights_cancel(ReportingOperator):  # noqa: N801 - Blender's r
     bl_options = {"REGISTER", "INTERNAL"}  # noqa: RUF012 - Blender's own form.
 
     @classmethod
-    def poll(cls, _context: bpy.types.Context) -> bool:
+    def poll(cls, context: bpy.types.Context) -> bool:  # noqa: ARG003
         """Only while there is something to cancel."""
         cls.poll_message_set("Nothing is being done with the weights.")
         return upkeep.upkeep().shelf.busy
@@ -163,7 +163,7 @@ def draw_terms(layout: bpy.types.UILayout, row: Weights) -> None:
     for line in textwrap.wrap(f"Licence: {row.licence_name}", _LETTERS) + textwrap.wrap(row.terms, _LETTERS):
         column.label(text=line)
     if row.licence_url:
-        layout.operator("wm.url_open", text="Read the Licence", icon="URL").url = row.licence_url  # pyright: ignore[reportAttributeAccessIssue]
+        layout.operator("wm.url_open", text="Read the Licence", icon="URL").url = row.licence_url
 
 
 CLASSES = (

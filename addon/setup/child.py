@@ -103,6 +103,6 @@ class Child:
 
 
 def clean_environment() -> dict[str, str]:
-    """This process's variables without those that mislead another Python."""
+    """The variables of this process without those that mislead another Python."""
     kept = {name: value for name, value in os.environ.items() if name.upper() not in _MISLEADING}
     return {**kept, "PYTHONUTF8": "1", "PYTHONUNBUFFERED": "1", "PYTHONNOUSERSITE": "1", "PYTHONSAFEPATH": "1"}

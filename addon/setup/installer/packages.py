@@ -1,4 +1,4 @@
-"""Bringing locked packages into an environment: downloaded in small lots that survive a stop, then installed offline."""
+"""Bringing locked packages into an environment: downloaded in lots that survive a stop, then installed offline."""
 
 from __future__ import annotations
 

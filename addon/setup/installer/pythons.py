@@ -133,10 +133,9 @@ def _places() -> Iterator[Path]:
 def _usual(version: str) -> Iterator[Path]:
     if sys.platform == "win32":
         tag = f"Python{version.replace('.', '')}"
-        bases = [os.environ.get("LOCALAPPDATA", ""), os.environ.get("ProgramFiles", "C:\\Program Files")]
-        yield from (
-            Path(base, *more, tag, "python.exe") for base in bases if base for more in (("Programs", "Python"), ())
-        )
+        local, programs = os.environ.get("LOCALAPPDATA", ""), os.environ.get("PROGRAMFILES", "C:\\Program Files")
+        yield Path(local, "Programs", "Python", tag, "python.exe")
+        yield Path(programs, tag, "python.exe")
         return
     pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
     yield from sorted(pyenv.glob(f"{version}.*/bin/python"), reverse=True)
