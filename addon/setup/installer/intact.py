@@ -84,7 +84,7 @@ def doctor(run: Run, environment: Path) -> str:
         UVMapError: `setup_incomplete`: it can't make a texture, and why.
     """
     python = str(environment_python(environment))
-    code, said = run.process([python, "-P", "-m", "uvmap_id", "doctor", "--json"])
+    code, said = run.process([python, "-I", "-m", "uvmap_id", "doctor", "--json"])
     try:
         answer = json.loads("\n".join(said)[max(0, "\n".join(said).find("{\n")) :])
         missing = [f"{each['name']}: {each['detail']}" for each in answer["checks"] if each["state"] == "missing"]
@@ -100,5 +100,5 @@ def doctor(run: Run, environment: Path) -> str:
             f"The backend was installed, but lacks something: {'; '.join(missing)[:300]}",
             "Choose Repair.",
         )
-    _, said = run.process([python, "-P", "-m", "uvmap_id", "--version"])
+    _, said = run.process([python, "-I", "-m", "uvmap_id", "--version"])
     return said[-1].split()[-1] if said else ""

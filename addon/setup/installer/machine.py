@@ -72,6 +72,9 @@ TRANSITIONS: dict[State, frozenset[State]] = {
 _RESTING = frozenset({State.IDLE, State.DONE, State.FAILED, State.CANCELLED})
 
 
+_CANCELLED = Failure(ErrorCode.CANCELLED.value, "Cancelled; what has been downloaded is kept.")
+
+
 class Process(Protocol):
     """What the set-up needs of `Child`."""
 
@@ -132,7 +135,8 @@ class Setup:
         self._folder: Path | None = None
         self._job: Job | None = None
         self._kill_at: float | None = None
-        self._ended = False
+        self._outcome: str | Failure | None = None
+        self._stray = ""
         self.state = State.IDLE
         self.progress = Progress()
         self.failure: Failure | None = None
@@ -156,7 +160,7 @@ class Setup:
         """
         if self.busy:
             raise UVMapError(ErrorCode.SETUP_BUSY, "The backend is being set up already.", "Wait, or cancel that.")
-        self.failure, self.sentence, self._kill_at, self._ended = None, "", None, False
+        self.failure, self.sentence, self._kill_at, self._outcome, self._stray = None, "", None, None, ""
         self.progress = Progress(text="Starting")
         try:
             self._folder = Path(tempfile.mkdtemp(prefix="uvmap_id-setup-"))
@@ -210,9 +214,9 @@ class Setup:
             said = json.loads(line)
         except ValueError:
             # Python's own last words, where the installer could not even begin.
-            self.sentence = line.strip()[:200]
+            self._stray = line.strip()[:200]
             return
-        if not isinstance(said, dict) or self.state in _RESTING:
+        if not isinstance(said, dict):
             return
         if "stage" in said and self.state is not State.CANCELLING:
             stage = State(said["stage"])
@@ -222,12 +226,9 @@ class Setup:
             overall = self._overall(float(said["fraction"]))
             self.progress = Progress(overall, said["text"], float(said["speed"]), said["left"])
         elif "failure" in said:
-            self.failure = Failure(*said["failure"])
-            cancelled = self.failure.code == ErrorCode.CANCELLED and self.state is State.CANCELLING
-            self._finish(State.CANCELLED if cancelled else State.FAILED)
+            self._outcome = Failure(*said["failure"])
         elif "done" in said:
-            self.sentence = said["done"]
-            self._finish(State.DONE)
+            self._outcome = str(said["done"])
 
     def _overall(self, fraction: float) -> float:
         stages = STAGES[self.task] if self.task is not None else ()
@@ -244,21 +245,15 @@ class Setup:
         self.progress = Progress(1.0 if state is State.DONE else self.progress.fraction)
 
     def _end(self, code: int) -> None:
-        """The process has gone: with its last word said, or without."""
+        """The process has gone, and with it its hold on the folder: with its last word said, or without."""
         self._let_go()
-        if not self.busy:
+        if isinstance(self._outcome, str):
+            self.sentence = self._outcome
+            self._finish(State.DONE)
             return
-        if self.state is State.CANCELLING:
-            self.failure = Failure(ErrorCode.CANCELLED.value, "Cancelled; what has been downloaded is kept.")
-            self._finish(State.CANCELLED)
-            return
-        said = f" It said: {self.sentence}" if self.sentence else ""
-        self.failure = Failure(
-            ErrorCode.SETUP_FAILED.value,
-            f"The installer ended unexpectedly with exit code {code}.{said}",
-            "Start it again: it goes on where it stopped.",
-        )
-        self._finish(State.FAILED)
+        cancelled = self.state is State.CANCELLING
+        self.failure = self._outcome or (_CANCELLED if cancelled else _gone(code, self._stray))
+        self._finish(State.CANCELLED if self.failure.code == ErrorCode.CANCELLED and cancelled else State.FAILED)
 
     def _move(self, state: State) -> None:
         if state not in TRANSITIONS[self.state]:
@@ -273,3 +268,11 @@ class Setup:
             with contextlib.suppress(OSError):
                 shutil.rmtree(self._folder)
             self._folder = None
+
+
+def _gone(code: int, said: str) -> Failure:
+    return Failure(
+        ErrorCode.SETUP_FAILED.value,
+        f"The installer ended unexpectedly with exit code {code}.{f' It said: {said}' if said else ''}",
+        "Start it again: it goes on where it stopped.",
+    )

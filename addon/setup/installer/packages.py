@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 from .job import Run
@@ -34,6 +36,12 @@ class Packages:
         """The folders in which the environment's packages are described."""
         return [*self._environment.glob("[Ll]ib/**/site-packages/*.dist-info")]
 
+    def forget_unrecorded(self) -> None:
+        """Drop descriptions that don't say which files are theirs: pip refuses to replace such packages."""
+        for info in self.installed():
+            if not (info / "RECORD").is_file():
+                shutil.rmtree(info)
+
     def install(self, locks: list[list[Requirement]], recipe: Recipe, again: bool = False, torch: bool = True) -> None:
         """Download what is missing, then install all of it.
 
@@ -59,9 +67,8 @@ class Packages:
                 self._install(lock, over, before, len(wanted))
         if torch and recipe.torch_index:
             # Its index holds builds whose hashes PyPI doesn't know; what else it needs is there already.
-            follow = (lambda: self._say(meter, TORCH),)
             options = [*over, "--cache-dir", str(self._cache), "--index-url", recipe.torch_index, TORCH]
-            self._pip.call(self._python, "install", options, meter, *follow)
+            self._pip.call(self._python, "install", options, meter, lambda: self._say(meter, TORCH))
 
     def forget_downloads(self) -> None:
         """Remove what is no longer needed once everything is installed."""
@@ -73,9 +80,8 @@ class Packages:
             return
         names = ", ".join(each.name for each in lot)
         options = ["--cache-dir", str(self._cache), "--dest", str(self._downloads)]
-        self._pip.call(
-            self._python, "download", [*locked(self._listed(lot)), *options], meter, lambda: self._say(meter, names)
-        )
+        with self._listed(lot) as these:
+            self._pip.call(self._python, "download", [*these, *options], meter, lambda: self._say(meter, names))
         # The cache is there for a stop in the middle of a lot; now it would only take up room.
         shutil.rmtree(self._cache, ignore_errors=True)
 
@@ -92,12 +98,18 @@ class Packages:
             self._run.report(_DOWNLOADING + _INSTALLING * min(1.0, done), f"Installing {total} packages")
 
         offline = ["--no-index", "--no-cache-dir", "--find-links", str(self._downloads), *over]
-        self._pip.call(self._python, "install", [*locked(self._listed(lock)), *offline], on_wait=on_wait)
+        with self._listed(lock) as these:
+            self._pip.call(self._python, "install", [*these, *offline], on_wait=on_wait)
 
-    def _listed(self, requirements: list[Requirement]) -> Path:
+    @contextlib.contextmanager
+    def _listed(self, requirements: list[Requirement]) -> Iterator[list[str]]:
+        """pip's arguments for some requirements, for as long as it runs."""
         path = self._run.root / "tmp" / "lot.txt"
         write_lock(path, requirements)
-        return path
+        try:
+            yield locked(path)
+        finally:
+            path.unlink(missing_ok=True)
 
     def _say(self, meter: Meter, names: str) -> None:
         text = f"Downloading {names if len(names) < 60 else f'{names[:57]}...'}"

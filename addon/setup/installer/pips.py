@@ -9,7 +9,7 @@ import re
 import shutil
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from ...link.errors import ErrorCode, UVMapError
@@ -174,7 +174,7 @@ class Pip:
         )
 
     @contextlib.contextmanager
-    def _requirements(self, requirements: list[Requirement]):
+    def _requirements(self, requirements: list[Requirement]) -> Iterator[Path]:
         self._temporary.mkdir(exist_ok=True)
         path = self._temporary / "requirements.txt"
         write_lock(path, requirements)

@@ -104,8 +104,8 @@ def command_of(root: Path) -> list[str] | None:
     if installed is None:
         return None
     python = environment_python(root / installed.environment)
-    # Not the script beside it: its first line may be too long for the system. -P: not what lies in Blender's folder.
-    return [str(python), "-P", "-m", "uvmap_id"] if python.exists() else None
+    # Not the script beside it: its first line may be too long for the system. -I: no other packages than its own.
+    return [str(python), "-I", "-m", "uvmap_id"] if python.exists() else None
 
 
 def read_installed(root: Path) -> Installed | None:

@@ -96,6 +96,8 @@ def _checking(run: Run, work: Work) -> str:
         work.variant = Variant(run.job.variant)
     work.recipe = recipe_of(work.variant)
     check_path(run.root)
+    # Now, and not after gigabytes have been downloaded.
+    wheel_digest(Path(run.job.wheel))
     fresh = all(path.name in ("lock", LOG) for path in our_entries(run.root))
     try:
         _try_to_write(run.root)
@@ -220,6 +222,7 @@ def _repair(run: Run, work: Work, packages: Packages, locks: list[list[Requireme
     known = {each.name for lock in locks for each in lock}
     bad = [[each for each in lock if each.name in damaged] for lock in locks]
     run.note(f"damaged: {', '.join(sorted(damaged))}")
+    packages.forget_unrecorded()
     packages.install(bad, recipe, again=True, torch=bool(damaged - known))
     packages.forget_downloads()
     return f"Repaired {', '.join(sorted(damaged))}."
@@ -299,7 +302,7 @@ def _use(run: Run, work: Work, version: str) -> None:
         # The next job starts the new one. Where none runs, this does nothing.
         old = environment_python(run.root / before.environment)
         if old.exists():
-            run.process([str(old), "-P", "-m", "uvmap_id", "stop"])
+            run.process([str(old), "-I", "-m", "uvmap_id", "stop"])
     write_installed(run.root, now)
     for environment in environments(run.root):
         if environment != work.environment:
@@ -312,7 +315,7 @@ def _removing(run: Run, work: Work) -> str:  # noqa: ARG001 - as every stage.
     if installed is not None:
         python = environment_python(run.root / installed.environment)
         if python.exists():
-            run.process([str(python), "-P", "-m", "uvmap_id", "stop"])
+            run.process([str(python), "-I", "-m", "uvmap_id", "stop"])
     run.report(0.3, "Removing the environment")
     run.close()
     left = _remove_root(run.root)

@@ -1,0 +1,87 @@
+"""A package index on this computer, and a set-up that uses it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from addon_modules import make_importable
+from package_index import PackageIndex, make_backend, serving, stock, variables
+
+make_importable()
+
+from addon.setup.installer.job import Job, Task  # noqa: E402
+from addon.setup.installer.machine import Setup, State  # noqa: E402
+
+PATIENCE_S = 120.0
+
+
+@dataclass
+class Place:
+    """Where a test sets up, and from what."""
+
+    root: Path
+    requirements: Path
+    wheel: Path
+    setup: Setup
+
+    def job(self, task: Task = Task.INSTALL, **changes: str) -> Job:
+        values = {"variant": "basic", "python": "", "wheel": str(self.wheel), **changes}
+        return Job(task.value, str(self.root), requirements=str(self.requirements), **values)
+
+    def start(self, task: Task = Task.INSTALL, **changes: str) -> Setup:
+        self.setup.start(self.job(task, **changes))
+        return self.setup
+
+    def run(self, task: Task = Task.INSTALL, **changes: str) -> State:
+        return finish(self.start(task, **changes))
+
+    def code(self) -> str:
+        return self.setup.failure.code if self.setup.failure is not None else ""
+
+    def left(self) -> set[str]:
+        """What lies in the folder, without the lock and the log."""
+        return {path.name for path in self.root.iterdir()} - {"lock", "setup.log"} if self.root.exists() else set()
+
+
+def finish(setup: Setup) -> State:
+    deadline = time.monotonic() + PATIENCE_S
+    while setup.busy:
+        assert time.monotonic() < deadline, f"the set-up does not end: {setup.state} {setup.progress}"
+        time.sleep(0.02)
+        setup.tick()
+    return setup.state
+
+
+@pytest.fixture
+def index(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[PackageIndex]:
+    with serving() as index:
+        # Before the variables: pip itself comes from where this computer usually has it from.
+        stock(index, tmp_path / "requirements")
+        for name, value in variables(index).items():
+            monkeypatch.setenv(name, value)
+        yield index
+
+
+@pytest.fixture
+def place(index: PackageIndex, tmp_path: Path) -> Iterator[Place]:
+    setup = Setup()
+    yield Place(tmp_path / "root", tmp_path / "requirements", make_backend(tmp_path / "wheels"), setup)
+    setup.close()
+
+
+@pytest.fixture
+def wait_for() -> Callable[[Callable[[], bool], Setup], None]:
+    """Ticks until something is true."""
+
+    def wait(condition: Callable[[], bool], setup: Setup) -> None:
+        deadline = time.monotonic() + PATIENCE_S
+        while not condition():
+            assert time.monotonic() < deadline, f"it did not happen: {setup.state} {setup.failure}"
+            setup.tick()
+            time.sleep(0.02)
+
+    return wait
