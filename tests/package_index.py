@@ -119,7 +119,7 @@ class _Handler(BaseHTTPRequestHandler):
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002
         """Silence."""
 
-    def do_GET(self) -> None:  # noqa: N802 - its base's name.
+    def do_GET(self) -> None:
         place = self.path.strip("/").split("/")
         if place[0] == "simple" and len(place) == 2:
             self._send(self._page(place[1]).encode(), "text/html")

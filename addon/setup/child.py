@@ -23,12 +23,16 @@ _MISLEADING = frozenset(
 class Child:
     """A process whose output goes to a file: pipes can't be read without blocking on every platform."""
 
-    def __init__(self, command: Sequence[str], environment: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, command: Sequence[str], environment: Mapping[str, str] | None = None, leads: bool = True
+    ) -> None:
         """Start it.
 
         Args:
             command: The program and its arguments.
             environment: The variables that it sees; `clean_environment()` unless told.
+            leads: Whether it leads a group of its own, so that `stop` reaches what it starts. Without, it ends with
+                the group of whoever starts it.
 
         Raises:
             OSError: It can't be started.
@@ -47,7 +51,7 @@ class Child:
                 stderr=subprocess.STDOUT,
                 env=dict(clean_environment() if environment is None else environment),
                 cwd=tempfile.gettempdir(),
-                start_new_session=sys.platform != "win32",
+                start_new_session=leads and sys.platform != "win32",
                 creationflags=flags,
             )
         except OSError:
@@ -56,6 +60,7 @@ class Child:
             raise
         finally:
             os.close(descriptor)
+        self._leads = leads
         self._rest = b""
 
     @property
@@ -90,6 +95,9 @@ class Child:
                 stderr=subprocess.DEVNULL,
                 creationflags=subprocess.CREATE_NO_WINDOW,
             )
+            return
+        if not self._leads:
+            self._process.kill()
             return
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.pid, signal.SIGKILL)

@@ -15,7 +15,7 @@ from ..link.errors import Failure
 
 _TAIL_BYTES = 64 * 1024
 _ERRORS_SHOWN = 12
-_SHORTEST_SECRET = 3
+_SHORTEST_SECRET, _SHORTEST_NAME = 3, 2
 # What our own sentences quote is what the user has named or typed.
 _QUOTED = re.compile(r'"[^"]*"|“[^”]*”')
 # Folders may have blanks in their names; rather a word too many is hidden than half a name shown.
@@ -96,7 +96,7 @@ def _names() -> list[str]:
     except (OSError, KeyError, ImportError):
         # There is nobody of that number in the system's list.
         found.update(os.environ.get(name, "") for name in ("USER", "USERNAME"))
-    return sorted((name for name in found if len(name) >= _SHORTEST_SECRET), key=len, reverse=True)
+    return sorted((name for name in found if len(name) >= _SHORTEST_NAME), key=len, reverse=True)
 
 
 def _last_errors(log: Path) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -71,6 +72,34 @@ def place(index: PackageIndex, tmp_path: Path) -> Iterator[Place]:
     setup = Setup()
     yield Place(tmp_path / "root", tmp_path / "requirements", make_backend(tmp_path / "wheels"), setup)
     setup.close()
+
+
+@pytest.fixture(scope="session")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished set-up to copy: only what is tried out needs to run in each test."""
+    folder = tmp_path_factory.mktemp("template")
+    with serving() as index, pytest.MonkeyPatch.context() as patch:
+        stock(index, folder / "requirements")
+        for name, value in variables(index).items():
+            patch.setenv(name, value)
+        place = Place(folder / "root", folder / "requirements", make_backend(folder / "wheels"), Setup())
+        assert place.run() is State.DONE, place.setup.failure
+    return folder / "root"
+
+
+@pytest.fixture
+def prepared(place: Place, template: Path) -> Place:
+    """A place that has its tools already."""
+    place.root.mkdir()
+    shutil.copytree(template / "tools", place.root / "tools", symlinks=True)
+    return place
+
+
+@pytest.fixture
+def installed(place: Place, template: Path) -> Place:
+    """A place where all is installed."""
+    shutil.copytree(template, place.root, symlinks=True)
+    return place
 
 
 @pytest.fixture

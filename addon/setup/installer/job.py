@@ -167,7 +167,7 @@ class Run:
             UVMapError: `cancelled`, or `setup_failed` where it can't be started.
         """
         try:
-            child = Child(command, {**clean_environment(), **(variables or {})})
+            child = Child(command, {**clean_environment(), **(variables or {})}, leads=False)
         except OSError as error:
             raise UVMapError(
                 ErrorCode.SETUP_FAILED,

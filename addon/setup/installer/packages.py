@@ -103,7 +103,7 @@ class Packages:
 
     @contextlib.contextmanager
     def _listed(self, requirements: list[Requirement]) -> Iterator[list[str]]:
-        """pip's arguments for some requirements, for as long as it runs."""
+        """Pip's arguments for some requirements, for as long as it runs."""
         path = self._run.root / "tmp" / "lot.txt"
         write_lock(path, requirements)
         try:

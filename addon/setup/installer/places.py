@@ -72,9 +72,12 @@ def check_path(root: Path, platform: str = sys.platform) -> None:
     Raises:
         UVMapError: `path_unsuitable`.
     """
-    reason = _unsuitable_on_windows(str(root)) if platform == "win32" else None
-    if os.pathsep in str(root) or "\n" in str(root):
-        reason = f'it holds "{os.pathsep}" or a line break'
+    reason = None
+    if platform == "win32":
+        reason = _unsuitable_on_windows(str(root))
+    elif ":" in str(root) or "\n" in str(root):
+        # An environment can't be made there: its folder would be two on PATH.
+        reason = 'it holds a ":" or a line break'
     if reason is not None:
         raise UVMapError(
             ErrorCode.PATH_UNSUITABLE,
