@@ -17,6 +17,7 @@ import bpy
 
 from . import preferences
 from .errors import attempt
+from .link.client import error_of
 from .link.connection import state_dir
 from .link.errors import ErrorCode, Failure, UVMapError
 from .link.launcher import LOG_NAME
@@ -256,6 +257,8 @@ def with_shelf(action: Action) -> Shelf:
         # A script has seen no table yet.
         shelf.refresh()
         upkeep().wait()
+        if shelf.failure is not None:
+            raise error_of(shelf.failure)
     action(shelf)
     watch()
     return shelf

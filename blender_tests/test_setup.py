@@ -158,7 +158,7 @@ def test_the_diagnosis_says_nothing_of_the_person(
 ) -> None:
     monkeypatch.setenv("UVMAP_ID_BACKEND", str(backend))
     scene.uvmap_id.prompt = "wearing a lilac ballgown"
-    scene.uvmap_id.face_image = "//holiday/aunt_margaret.png"
+    scene.uvmap_id.face_image = "/holiday/aunt_margaret.png"
     state = module("link.connection").state_dir()
     state.mkdir(exist_ok=True)
     line = (

@@ -270,7 +270,7 @@ def test_damage_is_found_and_only_that_is_repaired(
     assert installed.setup.failure is not None
     assert "small-one" in installed.setup.failure.message
     assert "Repair" in installed.setup.failure.hint
-    before = dict(index.asked)
+    before = index.asked.copy()
     assert installed.run(Task.REPAIR) is State.DONE
     assert index.asked[SMALL] == before[SMALL] + 1
     assert index.asked[LARGE] == before[LARGE]
