@@ -7,11 +7,10 @@ import socket
 from pathlib import Path
 
 import pytest
+from addon.link.errors import Failure
 from addon.setup.diagnose import anonymous, describe
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
-from uvmap_id.link.errors import Failure
 
 HOME = Path.home()
 

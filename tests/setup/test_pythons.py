@@ -14,13 +14,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from addon.link.errors import ErrorCode, UVMapError
 from addon.setup.installer import pythons
 from addon.setup.installer.job import Job, Run
 from addon.setup.installer.pips import Pip
 from addon.setup.installer.pythons import candidates, choose, probe
 from package_index import ROOT
-
-from uvmap_id.link.errors import UVMapError
 
 
 @pytest.fixture
@@ -118,7 +117,7 @@ def test_where_there_is_none_uv_fetches_one(run: Run, tmp_path: Path, monkeypatc
 
 def test_where_none_can_be_fetched_the_one_that_runs_this_will_do(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(run: Run) -> None:
-        raise UVMapError(pythons.ErrorCode.DOWNLOAD_FAILED, "There is no network.", "Plug it in.")
+        raise UVMapError(ErrorCode.DOWNLOAD_FAILED, "There is no network.", "Plug it in.")
 
     monkeypatch.setattr(pythons, "candidates", lambda: iter(()))
     monkeypatch.setattr(pythons, "_fetch", fail)

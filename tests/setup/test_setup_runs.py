@@ -19,8 +19,8 @@ from addon.setup.installer.job import Task
 from addon.setup.installer.machine import Setup, State
 from addon.setup.installer.places import command_of, environments, read_installed
 from addon.setup.installer.stages import Stamp
-from conftest import Place, finish
 from package_index import ROOT, PackageIndex, make_backend
+from setup_place import Place, finish
 
 LARGE = "opencv_large-1.0-py3-none-any.whl"
 SMALL = "small_one-1.0-py3-none-any.whl"
