@@ -21,6 +21,8 @@ LAYOUT = bpy.types.UILayout.bl_rna
 class Paper:
     """A layout that checks names of operators, properties, icons and parameters against Blender's, and keeps texts."""
 
+    texts: list[str]
+
     def __init__(self, texts: list[str]) -> None:
         object.__setattr__(self, "texts", texts)
 
