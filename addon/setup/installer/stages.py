@@ -39,6 +39,8 @@ STAMP = "uvmap_id-setup.json"
 _MIB = 2**20
 # What the log, the tools and a safety margin need.
 _MARGIN_MB = 200
+# Its own stage installs it again.
+_BACKEND = "uvmap-id"
 
 Value = TypeVar("Value")
 
@@ -223,7 +225,7 @@ def _repair(run: Run, work: Work, packages: Packages, locks: list[list[Requireme
     bad = [[each for each in lock if each.name in damaged] for lock in locks]
     run.note(f"damaged: {', '.join(sorted(damaged))}")
     packages.forget_unrecorded()
-    packages.install(bad, recipe, again=True, torch=bool(damaged - known))
+    packages.install(bad, recipe, again=True, torch=bool(damaged - known - {_BACKEND}))
     packages.forget_downloads()
     return f"Repaired {', '.join(sorted(damaged))}."
 
