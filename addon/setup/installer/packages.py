@@ -34,7 +34,9 @@ class Packages:
 
     def installed(self) -> list[Path]:
         """The folders in which the environment's packages are described."""
-        return [*self._environment.glob("[Ll]ib/**/site-packages/*.dist-info")]
+        sites = [self._environment / "Lib" / "site-packages", *self._environment.glob("lib/python*/site-packages")]
+        # Names alone: pip may be moving what lies below at this moment.
+        return [path for site in sites if site.is_dir() for path in site.iterdir() if path.suffix == ".dist-info"]
 
     def forget_unrecorded(self) -> None:
         """Drop descriptions that don't say which files are theirs: pip refuses to replace such packages."""
