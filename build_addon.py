@@ -1,5 +1,8 @@
 """Build the Blender extension's zip files: one for all platforms, and one for each.
 
+They hold the backend's wheel and the installer that sets it up. `--official` leaves both out, as the official
+extensions site wants it.
+
 The packaging itself is Blender's own: its `blender_ext.py` from an installed `bpy` wheel, or the `blender` on PATH.
 """
 
@@ -14,11 +17,14 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent
 ADDON = ROOT / "addon"
 LINK = ROOT / "backend" / "uvmap_id" / "link"
+INSTALLER = Path("setup", "installer")
+REQUIREMENTS = ROOT / "requirements"
 MANIFEST = "blender_manifest.toml"
 
 # Blender refuses pyzmq 27's mix of cp311 and abi3 wheels on Python 3.13; 26.4.0 has one wheel for each Python.
@@ -34,6 +40,11 @@ PLATFORMS = {
 }
 _SYSTEMS = {"Linux": "linux", "Windows": "windows", "Darwin": "macos"}
 _MACHINES = {"x86_64": "x64", "amd64": "x64", "aarch64": "arm64", "arm64": "arm64"}
+# What the extension asks leave for; it asks for less where it installs nothing.
+_REASONS = '''files = "Read the face photo, write textures, renders and backend"
+network = "Talk to the backend; fetch it and weights when asked"'''
+_OFFICIAL_REASONS = '''files = "Read the face photo, write textures and renders"
+network = "Talk to the backend, which fetches weights when asked"'''
 # 1 January 2020: equal sources give equal zips.
 _FILE_TIME = 1_577_836_800
 
@@ -42,13 +53,27 @@ class BuildError(Exception):
     """A sentence about why the extension can't be built."""
 
 
-def build(platforms: list[str], out: Path, packager: list[str]) -> list[Path]:
+@dataclass(frozen=True, slots=True)
+class Edition:
+    """What is in a zip.
+
+    Attributes:
+        official: For the official extensions site: without the installer and the backend.
+        wheel: The backend's wheel to put in; None builds it.
+    """
+
+    official: bool = False
+    wheel: Path | None = None
+
+
+def build(platforms: list[str], out: Path, packager: list[str], edition: Edition) -> list[Path]:
     """Build the zip for each platform, and the universal one when all platforms are asked for.
 
     Args:
         platforms: Names from `PLATFORMS`.
         out: The folder to write to.
         packager: The command that understands `build`, from `find_packager`.
+        edition: What is in it.
 
     Returns:
         The zip files.
@@ -59,7 +84,7 @@ def build(platforms: list[str], out: Path, packager: list[str]) -> list[Path]:
     out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="uvmap_id-") as folder:
         staged, packed = Path(folder, "uvmap_id"), Path(folder, "packed")
-        _stage(staged, platforms)
+        _stage(staged, platforms, edition)
         packed.mkdir()
         _package(packager, staged, packed, "--split-platforms")
         if set(platforms) == set(PLATFORMS):
@@ -102,18 +127,36 @@ def current_platform() -> str:
     return f"{_SYSTEMS.get(platform.system(), platform.system())}-{_MACHINES.get(machine, machine)}"
 
 
-def _stage(staged: Path, platforms: list[str]) -> None:
+def _stage(staged: Path, platforms: list[str], edition: Edition) -> None:
     shutil.copytree(ADDON, staged, ignore=shutil.ignore_patterns("__pycache__", "link"))
     copy_link(staged)
+    if edition.official:
+        shutil.rmtree(staged / INSTALLER)
+    else:
+        _add_backend(staged / INSTALLER, edition.wheel)
     if not (staged / "assets" / "mannequin.npz").is_file():
         raise BuildError("addon/assets/mannequin.npz is missing.")
     wheels = sorted({wheel for name in platforms for wheel in _wheels(PLATFORMS[name])})
     (staged / "wheels").mkdir()
     for wheel in wheels:
         shutil.copyfile(wheel, staged / "wheels" / wheel.name)
-    _complete_manifest(staged / MANIFEST, platforms, [wheel.name for wheel in wheels])
+    _complete_manifest(staged / MANIFEST, platforms, [wheel.name for wheel in wheels], edition)
     for path in staged.rglob("*"):
         os.utime(path, (_FILE_TIME, _FILE_TIME))
+
+
+def _add_backend(installer: Path, wheel: Path | None) -> None:
+    """Put the locked requirements and the backend's wheel beside the installer."""
+    (installer / "requirements").mkdir()
+    for lock in sorted(REQUIREMENTS.glob("setup-*.txt")):
+        shutil.copyfile(lock, installer / "requirements" / lock.name)
+    if wheel is None:
+        command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--disable-pip-version-check"]
+        _run([*command, "--wheel-dir", str(installer), str(ROOT)], "The backend's wheel can't be built")
+    elif wheel.is_file():
+        shutil.copyfile(wheel, installer / wheel.name)
+    else:
+        raise BuildError(f"There is no file {wheel}.")
 
 
 def _wheels(tag: str) -> list[Path]:
@@ -137,8 +180,10 @@ def _download(tag: str, python: str, cache: Path) -> None:
     )
 
 
-def _complete_manifest(path: Path, platforms: list[str], wheels: list[str]) -> None:
+def _complete_manifest(path: Path, platforms: list[str], wheels: list[str], edition: Edition) -> None:
     text = path.read_text(encoding="utf-8")
+    if edition.official:
+        text = text.replace(_REASONS, _OFFICIAL_REASONS)
     added = [f'version = "{_version()}"', _toml_list("platforms", platforms)]
     added.append(_toml_list("wheels", [f"./wheels/{name}" for name in wheels]))
     text, count = re.subn(r'^version = ".*"$', "\n".join(added), text, flags=re.MULTILINE)
@@ -190,13 +235,16 @@ def main() -> int:
     parser.add_argument("--platform", default="all", help=f"all, current, or one of {', '.join(PLATFORMS)}")
     parser.add_argument("--blender-ext", type=Path, metavar="FILE", help="Blender's blender_ext.py")
     parser.add_argument("--out", type=Path, default=ROOT / "dist", metavar="DIR", help="default: dist")
+    parser.add_argument("--official", action="store_true", help="for the official extensions site: no installer")
+    parser.add_argument("--wheel", type=Path, metavar="FILE", help="the backend's wheel; built when not given")
     parser.add_argument("--link-only", action="store_true", help="only copy the link into addon/, for type checkers")
     options = parser.parse_args()
     if options.link_only:
         copy_link(ADDON)
         return 0
     try:
-        zips = build(_platforms(options.platform), options.out, find_packager(options.blender_ext))
+        edition = Edition(options.official, options.wheel)
+        zips = build(_platforms(options.platform), options.out, find_packager(options.blender_ext), edition)
     except BuildError as error:
         sys.stderr.write(f"error: {error}\n")
         return 1

@@ -42,6 +42,16 @@ LOCKS = {
     "bake": ("pyproject.toml", "requirements/bake.in"),
     **{f"blender-{version}": (f"requirements/blender-{version}.in",) for version in BLENDER_PYTHONS},
 }
+# What the set-up in Blender installs, with hashes; torch comes from an index of its own for most kinds of GPU.
+SETUP_LOCKS = {
+    "setup-basic": ("pyproject.toml", "requirements/setup-basic.in"),
+    "setup-diffusion": (
+        *("pyproject.toml", "requirements/setup-diffusion.in"),
+        *("--excludes", "requirements/setup-diffusion.excludes"),
+    ),
+    "setup-torch": ("requirements/setup-torch.in", "--constraint", "requirements/setup-diffusion.txt"),
+    "setup-tools": ("requirements/setup-tools.in",),
+}
 
 
 @nox.session(python=False)
@@ -149,6 +159,13 @@ def lock(session: nox.Session) -> None:
         session.run(
             *("uv", "pip", "compile", "--universal", "--python-version", python, "--no-header", "--quiet"),
             *(*sources, "--output-file", f"requirements/{name}.txt"),
+            external=True,
+        )
+    for name, arguments in SETUP_LOCKS.items():
+        session.run(
+            *("uv", "pip", "compile", "--universal", "--python-version", BACKEND_PYTHONS[0], "--no-header"),
+            *("--quiet", "--no-annotate", "--generate-hashes"),
+            *(*arguments, "--output-file", f"requirements/{name}.txt"),
             external=True,
         )
 

@@ -1,8 +1,8 @@
 """UVMap-ID: a photo of a face and a sentence become a texture set on a body, inside Blender."""
 
-from . import cli, operators, panels, preferences, properties, runtime, shape, thumbnails
+from . import cli, operators, panels, preferences, properties, runtime, shape, thumbnails, upkeep
 
-_PARTS = (thumbnails, runtime, preferences, properties, shape, operators, panels, cli)
+_PARTS = (thumbnails, runtime, preferences, properties, shape, upkeep, operators, panels, cli)
 
 
 def register() -> None:

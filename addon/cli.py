@@ -1,4 +1,4 @@
-"""The command line: `blender --command uvmap_id render|transfer|export ...`."""
+"""The command line: `blender --command uvmap_id render|transfer|export|setup ...`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 import bpy
 
-from . import body, cli_bodies, mannequin, runtime, stage
+from . import body, cli_bodies, cli_setup, mannequin, runtime, stage
 from .errors import attempt
 from .link.errors import Failure
 from .link.photo import read_photos, with_photos
@@ -39,6 +39,7 @@ def main(arguments: list[str]) -> int:
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     _add_render_options(commands.add_parser("render", help="make a texture set and render a body that wears it"))
     cli_bodies.add_commands(commands)
+    cli_setup.add_commands(commands)
     return _run(parser, arguments)
 
 

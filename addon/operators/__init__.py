@@ -2,7 +2,7 @@
 
 import bpy
 
-from . import body, export, generate, mannequin, motion, render, transfer
+from . import body, export, generate, mannequin, motion, render, setup, transfer, weights
 
 _CLASSES = (
     *body.CLASSES,
@@ -11,7 +11,9 @@ _CLASSES = (
     *mannequin.CLASSES,
     *motion.CLASSES,
     *render.CLASSES,
+    *setup.CLASSES,
     *transfer.CLASSES,
+    *weights.CLASSES,
 )
 
 

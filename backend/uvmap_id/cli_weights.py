@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from uvmap_id.weights.catalogue import Entry
     from uvmap_id.weights.fetch import Progress
     from uvmap_id.weights.store import WeightsStore
+
+_LINE_EVERY_S = 0.2
 
 weights = typer.Typer(help="Weights: fetch, check and remove what the diffusion engine needs.", no_args_is_help=True)
 
@@ -40,12 +43,22 @@ def list_weights(
 
 
 def _row_of_entry(store: WeightsStore, entry: Entry) -> dict[str, str | bool]:
+    from uvmap_id.weights import licences
+
     return {
         "id": entry.id,
+        "title": entry.title,
         "for": entry.purpose.value,
         "about": entry.about,
         "licence": entry.licence.id,
+        "licence_name": entry.licence.name,
+        "licence_url": entry.licence.url,
+        "terms": entry.licence.terms,
         "commercial": entry.licence.commercial,
+        "accepted": licences.is_accepted(store.folder, entry.licence),
+        "needs": " ".join(entry.needs),
+        "page": entry.page,
+        "steps": entry.steps,
         "state": _state(store, entry.id, "manual" if entry.manual else "not installed"),
     }
 
@@ -54,10 +67,18 @@ def _rows_of_imports(store: WeightsStore) -> list[dict[str, str | bool]]:
     return [
         {
             "id": each.id,
+            "title": each.id,
             "for": each.purpose,
             "about": f"Imported; {each.kind}.",
             "licence": each.licence,
+            "licence_name": each.licence,
+            "licence_url": "",
+            "terms": "",
             "commercial": False,
+            "accepted": True,
+            "needs": "",
+            "page": "",
+            "steps": "",
             "state": "installed",
         }
         for each in store.installed()
@@ -97,6 +118,7 @@ def get(
     accept_licence: Annotated[
         list[str] | None, typer.Option(help="Id of a licence that you have read and accept.", show_default=False)
     ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the progress as lines of JSON for programs.")] = False,
 ) -> None:
     """Download weights, or go on with it. Ctrl-C keeps what has come. Prints the folders."""
     with errors_reported():
@@ -112,9 +134,9 @@ def get(
                 licences.accept(store.folder, entry.licence)
         try:
             for entry in entries:
-                with _progress_bar(entry.id) as report:
+                with _progress_lines(entry.id) if as_json else _progress_bar(entry.id) as report:
                     folder = fetch(store, entry.id, report, lambda text: typer.echo(text, err=True))
-                typer.echo(folder)
+                typer.echo(json.dumps({"id": entry.id, "folder": str(folder)}) if as_json else folder)
         except KeyboardInterrupt:
             again = f"Go on with: uvmap-id weights get {' '.join(ids)}"
             print_failure(Failure(ErrorCode.CANCELLED.value, "Cancelled; what has come is kept.", again))
@@ -126,6 +148,21 @@ def _name_needs(store: WeightsStore, entries: list[Entry]) -> None:
     installed = {each.id for each in store.installed()}
     for need in dict.fromkeys(need for entry in entries for need in entry.needs if need not in installed):
         typer.echo(f"It also needs {need}: uvmap-id weights get {need}", err=True)
+
+
+@contextlib.contextmanager
+def _progress_lines(weights_id: str) -> Iterator[Callable[[Progress], None]]:
+    """A line of JSON a moment; each has all that there is to know."""
+    written = -_LINE_EVERY_S
+
+    def report(progress: Progress) -> None:
+        nonlocal written
+        if time.monotonic() - written >= _LINE_EVERY_S:
+            written = time.monotonic()
+            said = {"id": weights_id, "file": progress.file, "done": progress.done, "total": progress.total}
+            typer.echo(json.dumps({**said, "bytes_per_second": round(progress.bytes_per_second)}))
+
+    yield report
 
 
 @contextlib.contextmanager

@@ -82,6 +82,13 @@ class ErrorCode(StrEnum):
     WORKER_CRASH_LOOP = "worker_crash_loop"
     PACKAGE_MISSING = "package_missing"
     RENDER_FAILED = "render_failed"
+    ONLINE_ACCESS_OFF = "online_access_off"
+    SETUP_UNSUPPORTED = "setup_unsupported"
+    SETUP_BUSY = "setup_busy"
+    SETUP_FAILED = "setup_failed"
+    SETUP_INCOMPLETE = "setup_incomplete"
+    PATH_UNSUITABLE = "path_unsuitable"
+    PYTHON_NOT_FOUND = "python_not_found"
     CANCELLED = "cancelled"
     INTERNAL = "internal"
 

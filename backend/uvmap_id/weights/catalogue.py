@@ -37,12 +37,21 @@ class Purpose(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Licence:
-    """Under what terms weights come. `commercial` is False where those forbid it, or where nobody stated any."""
+    """Under what terms weights come.
+
+    Attributes:
+        id: Name on the command line.
+        name: Name for people.
+        url: Where its text is.
+        commercial: False where the terms forbid commercial use, or where nobody stated any.
+        terms: What it comes to, in sentences for a person; the text at `url` is what counts.
+    """
 
     id: str
     name: str
     url: str
     commercial: bool
+    terms: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +174,7 @@ def parse_catalogue(text: str) -> Catalogue:
 
 
 def _licence(name: str, table: _Table) -> Licence:
-    licence = Licence(name, table.text("name"), table.address("url"), table.flag("commercial"))
+    licence = Licence(name, table.text("name"), table.address("url"), table.flag("commercial"), table.text("terms", ""))
     table.nothing_else()
     return licence
 

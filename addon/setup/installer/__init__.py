@@ -1,0 +1,1 @@
+"""Makes the backend's private environment. Runs under plain Python as well as inside Blender."""
