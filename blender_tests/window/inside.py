@@ -53,7 +53,7 @@ def view_of(window: bpy.types.Window, area: bpy.types.Area) -> dict[str, Any]:
             if region.type in ("UI", "HEADER") and not hovered:
                 with bpy.context.temp_override(window=window, area=area, region=region):
                     hovered = hovered_button()
-    sidebar = next(region for region in area.regions if region.type == "UI")
+    sidebar: Any = next(region for region in area.regions if region.type == "UI")
     space: Any = area.spaces.active
     shown = space.show_region_ui
     return {
@@ -70,7 +70,8 @@ def hovered_button() -> str:
     """The button under the mouse, in the region that the context names: `name` or `bpy.ops.name(...)`."""
     found: Any = bpy.context.property
     if found is not None:
-        return found[1].rpartition(".")[2]
+        _block, path, _index = found
+        return path.rpartition(".")[2]
     if bpy.ops.ui.copy_python_command_button.poll():
         bpy.ops.ui.copy_python_command_button()
         return bpy.context.window_manager.clipboard.removeprefix("bpy.ops.")
