@@ -57,13 +57,15 @@ def test_a_job_is_accepted_makes_progress_and_is_done(client: Client, ask: Ask, 
 def test_wait_shows_progress_and_returns_the_result(client: Client, ask: Ask, photo: bytes) -> None:
     stages: list[str] = []
     client.wait(client.submit(ask("shirt"), (photo,)), lambda progress: stages.append(progress.stage), timeout_s=20)
-    assert stages == ["Starting", "Working", "Saving"]
+    # Each map that is saved is told of.
+    assert list(dict.fromkeys(stages)) == ["Starting", "Working", "Saving"]
 
 
 def test_progress_never_goes_backwards(client: Client, ask: Ask, photo: bytes) -> None:
     events = collect(client, client.submit(ask("backwards"), (photo,)))
     fractions = [event.fraction for event in events if isinstance(event, Progress)]
-    assert fractions == [0.0, 0.1, 0.5, 0.5, 0.5, 1.0, 1.0]
+    assert fractions[:6] == [0.0, 0.1, 0.5, 0.5, 0.5, 1.0]
+    assert set(fractions[6:]) == {1.0}
 
 
 def test_an_engine_that_refuses_the_photo_fails_the_job(

@@ -16,8 +16,8 @@ import pytest
 from uvmap_id.link.client import Client
 from uvmap_id.link.connection import Connection, read_connection
 from uvmap_id.link.errors import ErrorCode, UVMapError
-from uvmap_id.link.launcher import ensure_server
 from uvmap_id.link.exchange import Event
+from uvmap_id.link.launcher import ensure_server
 from uvmap_id.link.messages import Accepted, Done, Preview
 from uvmap_id.link.request import TextureRequest
 
