@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -21,6 +22,7 @@ from uvmap_id.server.store import NewJob, Store, StoreOptions
 
 OPTIONS = StoreOptions(queue_limit=12, ballast_bytes=0, floor_bytes=0)
 OWNERS = st.sampled_from(["local", "stranger"])
+SESSIONS = st.sampled_from("ab")
 Q, R = JobState.QUEUED, JobState.RUNNING
 
 
@@ -66,23 +68,19 @@ class StoreMachine(RuleBasedStateMachine):
 
     # --- what clients do -----------------------------------------------------------------------------
 
-    @rule(
-        target=jobs,
-        owner=OWNERS,
-        session=st.sampled_from("ab"),
-        priority=st.sampled_from([0, 0, 1]),
-        n=st.integers(1, 3),
-    )
-    def add(self, owner: str, session: str, priority: int, n: int) -> object:
-        names = [f"{self.made + number:032x}" for number in range(n)]
-        new = [NewJob(job, request(job), owner, session, priority) for job in names]
-        if sum(job.state is Q and job.owner == owner for job in self.model.values()) + n > OPTIONS.queue_limit:
+    @rule(target=jobs, batch=st.lists(st.tuples(OWNERS, SESSIONS, st.integers(0, 1)), min_size=1, max_size=5))
+    def add(self, batch: list[tuple[str, str, int]]) -> object:
+        names = [f"{self.made + number:032x}" for number in range(len(batch))]
+        new = [NewJob(job, request(job), *whose) for job, whose in zip(names, batch, strict=True)]
+        queued = Counter(known.owner for known in self.model.values() if known.state is Q)
+        queued.update(owner for owner, _session, _priority in batch)
+        if any(queued[owner] > OPTIONS.queue_limit for owner, _session, _priority in batch):
             self.refused("queue_full", lambda: self.store.add(new))
             return multiple()
-        self.made += n
+        self.made += len(batch)
         assert [job.id for job in self.store.add(new)] == names
-        for job in names:
-            self.model[job] = Model(owner, session, priority, job, self.last())
+        for job, whose in zip(names, batch, strict=True):
+            self.model[job] = Model(*whose, job, self.last())
         return multiple(*names)
 
     @rule(job=jobs, owner=OWNERS)
@@ -166,6 +164,12 @@ class StoreMachine(RuleBasedStateMachine):
     @rule(times=st.integers(1, 6))
     def claim(self, times: int) -> None:
         for _ in range(times):
+            self.claim_one()
+
+    @rule()
+    def claim_all(self) -> None:
+        """The whole order of the queue."""
+        for _ in range(len(self.model)):
             self.claim_one()
 
     def claim_one(self) -> None:
