@@ -43,6 +43,8 @@ class Runner:
         self._tell = tell
         self._running: dict[str, StoredJob] = {}
         self._progress: dict[str, Progress] = {}
+        # Changes that the full disk did not take yet; the jobs stay running until it does.
+        self._unwritten: dict[str, Callable[[], StoredJob]] = {}
 
     @property
     def running(self) -> int:
@@ -62,7 +64,9 @@ class Runner:
         return job.event
 
     def start_next(self) -> None:
-        """Give jobs to the workers that have none."""
+        """Write what could not be written before, and give jobs to the workers that have none."""
+        for job in list(self._unwritten):
+            self._write(job)
         while not self._store.paused and self._pool.free() > 0:
             job = self._store.claim()
             if job is None:
@@ -140,8 +144,27 @@ class Runner:
 
     def _end(self, job: StoredJob, event: Done | Failed | Cancelled) -> None:
         """Write how a job ended. Its files are in their place already, or go now."""
+        self._change(job, lambda: self._store.end(job.id, event))
+
+    def _change(self, job: StoredJob, change: Callable[[], StoredJob]) -> None:
+        """A running job leaves its worker, for good or for another try."""
         self._release(job)
-        self._ended(self._store.end(job.id, event))
+        self._unwritten[job.id] = change
+        if not self._write(job.id):
+            _log.error("the disk does not take the change of job %s", job.id)
+
+    def _write(self, job: str) -> bool:
+        try:
+            changed = self._unwritten[job]()
+        except UVMapError:
+            # Tried again; should the server die meanwhile, the next one finds out by the job's result.
+            return False
+        del self._unwritten[job]
+        if changed.state.ended:
+            self._ended(changed)
+        else:
+            self._tell(changed, self.newest_event(changed))
+        return True
 
     def _ended(self, job: StoredJob) -> None:
         if job.state is not JobState.DONE:
@@ -178,13 +201,8 @@ class Runner:
         self._put_back(job, None)
 
     def _put_back(self, job: StoredJob, death: Failure | None, log: tuple[str, ...] = ()) -> None:
-        self._release(job)
         self._results.discard(job.id)
-        back = self._store.requeue(job.id, death, tail_text(log))
-        if back.state.ended:
-            self._ended(back)
-        else:
-            self._tell(back, self.newest_event(back))
+        self._change(job, lambda: self._store.requeue(job.id, death, tail_text(log)))
 
     def _release(self, job: StoredJob) -> None:
         self._running.pop(job.id, None)
