@@ -16,6 +16,7 @@ import typer
 
 from uvmap_id import __version__
 from uvmap_id.cli_errors import EXIT_FAILED, errors_reported, print_failure
+from uvmap_id.cli_face import face as look_at_face
 from uvmap_id.cli_weights import weights
 from uvmap_id.link.errors import ErrorCode, UVMapError
 from uvmap_id.link.request import (
@@ -45,6 +46,7 @@ app = typer.Typer(
 bodies = typer.Typer(help="Bodies in SMPL's atlas; for developers.", no_args_is_help=True)
 app.add_typer(bodies, name="bodies")
 app.add_typer(weights, name="weights")
+app.command(name="face")(look_at_face)
 
 
 def main() -> None:
