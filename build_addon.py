@@ -19,6 +19,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent
 ADDON = ROOT / "addon"
 LINK = ROOT / "backend" / "uvmap_id" / "link"
+# The pages that the panels' help buttons open.
+PAGES = ROOT / "docs" / "panels"
 MANIFEST = "blender_manifest.toml"
 
 # Blender refuses pyzmq 27's mix of cp311 and abi3 wheels on Python 3.13; 26.4.0 has one wheel for each Python.
@@ -105,6 +107,7 @@ def current_platform() -> str:
 def _stage(staged: Path, platforms: list[str]) -> None:
     shutil.copytree(ADDON, staged, ignore=shutil.ignore_patterns("__pycache__", "link"))
     copy_link(staged)
+    shutil.copytree(PAGES, staged / "docs")
     if not (staged / "assets" / "mannequin.npz").is_file():
         raise BuildError("addon/assets/mannequin.npz is missing.")
     wheels = sorted({wheel for name in platforms for wheel in _wheels(PLATFORMS[name])})

@@ -15,6 +15,13 @@ from .link.launcher import COMMAND
 BACKEND_VARIABLE = "UVMAP_ID_BACKEND"
 
 
+class FavouritePrompt(bpy.types.PropertyGroup):
+    """A prompt that the user kept; its `name` is what a list calls it."""
+
+    prompt: bpy.props.StringProperty(name="Prompt", description="What the person wears")
+    subject: bpy.props.StringProperty(name="Subject", description="The person in words")
+
+
 class UVMapIDPreferences(bpy.types.AddonPreferences):
     """The extension's page in Blender's preferences."""
 
@@ -36,6 +43,9 @@ class UVMapIDPreferences(bpy.types.AddonPreferences):
         description="SMPL-X's UV template, an OBJ file, for model files of SMPL-X and SUPR that hold no UVs",
         subtype="FILE_PATH",
     )
+    favourites: bpy.props.CollectionProperty(
+        name="Favourite Prompts", description="Prompts that were kept", type=FavouritePrompt
+    )
 
     def draw(self, _context: bpy.types.Context) -> None:
         """Draw the page."""
@@ -50,6 +60,9 @@ class UVMapIDPreferences(bpy.types.AddonPreferences):
         layout.label(text=f"Log and results of the backend: {state_dir()}", icon="FILE_FOLDER")
         layout.prop(self, "smpl_uv_template")
         layout.prop(self, "smplx_uv_template")
+
+
+_CLASSES = (FavouritePrompt, UVMapIDPreferences)
 
 
 def backend_command() -> list[str]:
@@ -77,9 +90,11 @@ def _chosen_path(name: str) -> Path | None:
 
 def register() -> None:
     """Register the preferences."""
-    bpy.utils.register_class(UVMapIDPreferences)
+    for cls in _CLASSES:
+        bpy.utils.register_class(cls)
 
 
 def unregister() -> None:
     """Take the preferences back."""
-    bpy.utils.unregister_class(UVMapIDPreferences)
+    for cls in reversed(_CLASSES):
+        bpy.utils.unregister_class(cls)

@@ -2,14 +2,19 @@
 
 import bpy
 
-from . import body, export, generate, mannequin, motion, render, transfer
+from . import body, export, face, generate, help, history, mannequin, motion, prompt, queue, render, transfer
 
 _CLASSES = (
     *body.CLASSES,
     *export.CLASSES,
+    *face.CLASSES,
     *generate.CLASSES,
+    *help.CLASSES,
+    *history.CLASSES,
     *mannequin.CLASSES,
     *motion.CLASSES,
+    *prompt.CLASSES,
+    *queue.CLASSES,
     *render.CLASSES,
     *transfer.CLASSES,
 )
