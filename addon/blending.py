@@ -4,6 +4,7 @@ At their defaults the images lead straight to the shader, as exporters want them
 """
 
 # pyright: reportOptionalMemberAccess=false, reportOptionalSubscript=false
+# pyright: reportOptionalIterable=false
 # pyright: reportArgumentType=false, reportAttributeAccessIssue=false
 # The stubs call optional what these nodes have, and know a looked-up node only by its base class.
 

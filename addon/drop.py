@@ -16,7 +16,7 @@ class UVMAP_ID_FH_photo(bpy.types.FileHandler):  # noqa: N801 - Blender's rule f
     bl_file_extensions = ";".join(SUFFIXES)
 
     @classmethod
-    def poll_drop(cls, context: bpy.types.Context) -> bool:
+    def poll_drop(cls, context: bpy.types.Context) -> bool:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Only over the viewport."""
         return context.area is not None and context.area.type == "VIEW_3D"
 

@@ -102,11 +102,8 @@ class FaceChecks:
         """Have a photo looked at, unless that is known or under way."""
         if not path.strip() or (self._looking is not None and self._looking.path == path):
             return
-        if (
-            path in self._views
-            and not self._views[path].checking
-            and self._stamps.get(path) == _stamp(self._file(path))
-        ):
+        known = self._views.get(path)
+        if known is not None and not known.checking and self._stamps.get(path) == _stamp(self._file(path)):
             return
         if self._wanted and self._wanted != path:
             self._views.pop(self._wanted, None)

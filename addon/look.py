@@ -1,6 +1,6 @@
 """How strongly a material shows its texture set: `material.uvmap_id_look`. At its defaults it is the plain set."""
 
-# pyright: reportInvalidTypeForm=false
+# pyright: reportInvalidTypeForm=false, reportArgumentType=false
 # Blender reads its properties from annotations that are calls.
 
 import bpy

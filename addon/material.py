@@ -32,8 +32,9 @@ from .material_nodes import (
 from .results import TextureMaps
 from .texture_files import write_picture
 
-# The property of materials that `look` registers; custom properties: of the material that a texture set is shown on, and of the mannequin's mesh.
+# The property of materials that `look` registers.
 LOOK = "uvmap_id_look"
+# Custom properties: of the material that a texture set is shown on, and of the mannequin's mesh.
 MARK, MANNEQUIN = "uvmap_id", "uvmap_id_mannequin"
 # How far red, green and blue light gets in skin: 3.67, 1.37 and 0.68 mm, the mean free paths that Jensen and others
 # measured ("A Practical Model for Subsurface Light Transport", 2001). Metres.

@@ -1,6 +1,6 @@
 """The names of a texture set's nodes, and what is done with any of them."""
 
-# pyright: reportArgumentType=false, reportAttributeAccessIssue=false
+# pyright: reportArgumentType=false, reportAttributeAccessIssue=false, reportOptionalMemberAccess=false
 # The stubs know a looked-up node only by its base class.
 
 from __future__ import annotations

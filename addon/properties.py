@@ -151,7 +151,7 @@ class CharacterSettings(bpy.types.PropertyGroup):
     )
     variations: bpy.props.IntProperty(
         name="Variations",
-        description="So many textures at once, each with a seed of its own; with a locked seed, the ones that follow it",
+        description="So many textures at once, each with a seed of its own; from a locked seed on, one by one",
         default=1,
         min=1,
         max=VARIATIONS_LIMIT,

@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -343,7 +344,7 @@ class Session:
         """Bring arriving maps nearer to their place until the tick's time is over."""
         while self._arriving and self._clock() < deadline:
             arrival = self._arriving[0]
-            step = attempt(lambda: _next(arrival.delivery))
+            step = attempt(partial(_next, arrival.delivery))
             if isinstance(step, Step):
                 if step is Step.NEXT_TICK:
                     return

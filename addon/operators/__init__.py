@@ -2,14 +2,13 @@
 
 import bpy
 
-from . import body, export, face, generate, help, history, mannequin, motion, prompt, queue, render, transfer
+from . import body, export, face, generate, history, mannequin, motion, prompt, queue, render, transfer, ways_out
 
 _CLASSES = (
     *body.CLASSES,
     *export.CLASSES,
     *face.CLASSES,
     *generate.CLASSES,
-    *help.CLASSES,
     *history.CLASSES,
     *mannequin.CLASSES,
     *motion.CLASSES,
@@ -17,6 +16,7 @@ _CLASSES = (
     *queue.CLASSES,
     *render.CLASSES,
     *transfer.CLASSES,
+    *ways_out.CLASSES,
 )
 
 

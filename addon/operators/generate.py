@@ -30,11 +30,10 @@ class UVMAP_ID_OT_generate(ReportingOperator):  # noqa: N801 - Blender's rule fo
         """Submit and return at once; in a script without windows, wait for the end."""
         jobs = submit_all(context.scene)
         if bpy.app.background:
-            for job in jobs:
-                folder = session().wait(job)
-                for warning in job.warnings:
-                    self.report({"WARNING"}, warning)
-            return f"The texture set lies in {folder}."
+            folders = [session().wait(job) for job in jobs]
+            for warning in dict.fromkeys(warning for job in jobs for warning in job.warnings):
+                self.report({"WARNING"}, warning)
+            return f"The texture set lies in {folders[-1]}."
         # The first step now, so that a missing backend is an answer to the click.
         session().tick()
         for job in jobs:

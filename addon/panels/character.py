@@ -1,6 +1,6 @@
 """The sidebar's tab "UVMap-ID": one character; its parts are panels of their own."""
 
-# pyright: reportOptionalMemberAccess=false
+# pyright: reportOptionalMemberAccess=false, reportArgumentType=false
 # While a panel is drawn it has a layout.
 
 from __future__ import annotations

@@ -1,5 +1,8 @@
 """The panel History: what was made in this scene."""
 
+# pyright: reportIncompatibleMethodOverride=false, reportReturnType=false
+# The stubs call everything optional that Blender hands over.
+
 from __future__ import annotations
 
 import bpy

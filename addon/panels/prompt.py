@@ -1,5 +1,8 @@
 """The panel Prompt: what the person wears, presets and favourites."""
 
+# pyright: reportIncompatibleMethodOverride=false, reportOptionalMemberAccess=false
+# The stubs call everything optional that Blender hands over.
+
 from __future__ import annotations
 
 import bpy
