@@ -1,0 +1,61 @@
+"""What tests and benchmarks use to put the fake backend in the real one's place."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+TIMEOUT_S = 60.0
+
+
+def fake_program(folder: Path) -> Path:
+    """A program that takes the arguments of `uvmap-id` and runs the fake."""
+    import zmq
+
+    fake = Path(__file__).with_name("fake_backend.py")
+    packages = Path(zmq.__file__).resolve().parents[1]
+    program = folder / "uvmap-id"
+    program.write_text(f'#!/bin/sh\nPYTHONPATH="{packages}" exec "{sys.executable}" "{fake}" "$@"\n', encoding="utf-8")
+    program.chmod(0o755)
+    return program
+
+
+def tick_until(reached: Callable[[], bool], tick: Callable[[], Any], timeout_s: float = TIMEOUT_S) -> list[float]:
+    """Tick until something is reached; the seconds that each tick took."""
+    deadline = time.monotonic() + timeout_s
+    took = []
+    while not reached():
+        assert time.monotonic() < deadline, "It takes too long."
+        began = time.perf_counter()
+        tick()
+        took.append(time.perf_counter() - began)
+        time.sleep(0.005)
+    return took
+
+
+@pytest.fixture
+def fake(
+    tmp_path: Path, textures: Path, module: Callable[[str], ModuleType], monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Path]:
+    """The fake backend in the real one's place, in a state folder of its own."""
+    if os.name == "nt":
+        pytest.skip("The stand-in program is a shell script.")
+    from conftest import stop_backend
+
+    state = tmp_path / "fake-state"
+    monkeypatch.setenv("UVMAP_ID_STATE_DIR", str(state))
+    monkeypatch.setenv("UVMAP_ID_BACKEND", str(fake_program(tmp_path)))
+    monkeypatch.setenv("FAKE_SET", str(textures))
+    yield state
+    session = module("current").session()
+    for job in session.jobs:
+        session.cancel(job)
+    session.close()
+    stop_backend()
