@@ -23,6 +23,7 @@ class Current:
         faces: What is known of photos.
         history: What was made.
         snapshot: What panels draw; made anew by each tick in which something changed.
+        hashes: Of photos' contents, by the files' path, size and time.
         refused: Why the newest click came to nothing, by the scene's `session_uid`.
     """
 
@@ -30,6 +31,7 @@ class Current:
     faces: FaceChecks
     history: History
     snapshot: Snapshot = field(default_factory=Snapshot)
+    hashes: dict[tuple[str, int, int], str] = field(default_factory=dict)
     refused: dict[int, Failure] = field(default_factory=dict)
 
 

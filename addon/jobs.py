@@ -11,9 +11,10 @@ from pathlib import Path
 from .link.errors import Failure
 from .link.request import TextureRequest
 
-# Before this nothing can be said of the time that is left.
-_FIRST_ESTIMATE, _FIRST_SECONDS = 0.03, 0.5
-_REMEMBERED = 16
+# Before so much has been done in so many seconds, nothing can be said of the time that is left.
+_FIRST_ESTIMATE, _FIRST_SECONDS = 0.005, 1.0
+# The pace is that of the last reports, which are remembered this far apart.
+_REMEMBERED, _APART_S = 24, 0.5
 
 
 class JobState(StrEnum):
@@ -112,6 +113,8 @@ class Job:
         if self._pace and fraction < self._pace[-1][1]:
             # It had to begin anew.
             self._pace.clear()
+        if len(self._pace) > 1 and now - self._pace[-2][0] < _APART_S:
+            self._pace.pop()
         self._pace.append((now, fraction))
         self.state, self.stage, self.fraction = JobState.RUNNING, stage, fraction
 

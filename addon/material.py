@@ -165,7 +165,7 @@ def _dress(body: bpy.types.Object) -> bpy.types.Material:
         return material
     mesh.materials.clear()
     mesh.materials.append(material)
-    mesh.polygons.foreach_set("material_index", [0] * len(mesh.polygons))
+    mesh.polygons.foreach_set("material_index", np.zeros(len(mesh.polygons), np.int32))
     return material
 
 

@@ -10,12 +10,13 @@ from pathlib import Path
 
 import bpy
 
+from .link.disk import remove
 from .link.errors import ErrorCode, UVMapError
 from .link.texture_set import files_of, map_file, read_manifest
 from .session import Delivery, Step
 
 _SHORT = 12
-_SLICE = 512 * 1024
+_SLICE = 256 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,12 +79,16 @@ def kept_in_steps(folder: Path, place: Path) -> Delivery:
         return place
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".part-", dir=place.parent) as part:
-            kept = Path(part, "set")
-            kept.mkdir()
+        yield Step.MORE
+        part = Path(tempfile.mkdtemp(prefix=".part-", dir=place.parent))
+        part.chmod(0o755)
+        try:
             for name in files_of(read_manifest(folder)):
-                yield from _kept_file(folder / name, kept / name)
-            kept.rename(place)
+                yield from _kept_file(folder / name, part / name)
+            part.rename(place)
+        except BaseException:
+            remove(part)
+            raise
     except OSError as error:
         raise UVMapError(
             ErrorCode.OUTPUT_NOT_WRITABLE,

@@ -73,12 +73,13 @@ def deliver(job: Job, folder: Path) -> Delivery:
     if body_of(job.origin) is not None:
         for _ in material.load_in_steps(maps):
             yield Step.NEXT_TICK
+    current.history().record(job, kept)
+    yield Step.NEXT_TICK
     # Looked up once more: ticks have passed.
     target = body_of(job.origin)
     if target is not None:
         material.assign(target, maps)
-    current.history().record(job, kept)
-    yield Step.NEXT_TICK
+        yield Step.NEXT_TICK
     if target is not None and not bpy.app.background:
         push_undo()
     return kept

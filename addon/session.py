@@ -21,7 +21,7 @@ from .link.client import Client, error_of
 from .link.connection import Connection
 from .link.errors import ErrorCode, Failure, UVMapError
 from .link.messages import Accepted, Answer, Cancelled, Done, Failed, Preview, Progress, Refused
-from .link.photo import check_named
+from .link.photo import check_photos
 from .link.request import TextureRequest
 
 __all__ = ["BUSY_S", "Deliver", "Delivery", "Job", "JobState", "Origin", "Session", "Step", "outcome"]
@@ -29,7 +29,7 @@ __all__ = ["BUSY_S", "Deliver", "Delivery", "Job", "JobState", "Origin", "Sessio
 # Seconds between ticks: while jobs are made, and while an answer or the next step is due at once.
 BUSY_S, EAGER_S = 0.1, 0.005
 # A tick may take 8 ms. One step or one message more may begin as long as it has not come this far.
-_TICK_BUDGET_S, _READ_BUDGET_S = 0.004, 0.002
+_TICK_BUDGET_S, _READ_BUDGET_S = 0.003, 0.002
 # A backend that ends again and again while it has a job is not started for that job once more.
 _RESTARTS = 2
 # Ended jobs that a queue still shows.
@@ -157,8 +157,8 @@ class Session:
         """Take several jobs for the same photos, all of them or none; see `submit`."""
         for request in requests:
             request.validate()
-        for request in {(each.face_sha256, each.more_faces): each for each in requests}.values():
-            check_named(request, photos)
+        # Whether these are the files that the requests name, the client finds out when it sends them.
+        check_photos(photos)
         now = self._clock()
         jobs = [Job(request, origin.scene, origin.body, now, origin=origin, photos=photos) for request in requests]
         self._waiting += jobs

@@ -1,10 +1,11 @@
 """A backend that follows a script: the real messages over the real link, no engine, and every way to misbehave.
 
-Run as `python fake_backend.py serve`, like `uvmap-id serve`; jobs do what their prompt's first word says. Scripts:
+Run as `python fake_backend.py serve`, like `uvmap-id serve`; `face PHOTO` sees one face in anything. Jobs do what their prompt's first word says. Scripts:
 
     done        progress, then a texture set at once
     slow        progress ten times a second for a minute, with previews
     brief       progress for half a second, then a texture set
+    wait        accepted, and nothing more
     fail        fails with the code that is the second word
     crash       the whole backend ends without a word, at the first job of this kind only
     silent      the whole backend goes on and says no more, to anybody
@@ -156,6 +157,8 @@ class FakeBackend:
             case "brief" if passed < _BRIEF_S:
                 self._progress(script, passed / _BRIEF_S)
                 return
+            case "wait":
+                return
             case "fail":
                 self._end(script, Failed(job, script.words[1], "As the script says.", "Try another script."))
                 return
@@ -212,4 +215,7 @@ def link_or_copy(source: Path, target: Path) -> None:
 
 
 if __name__ == "__main__":
+    if sys.argv[1] == "face":
+        print('{"faces": 1, "warnings": [], "code": "", "message": "", "hint": "", "thumbnail": ""}')  # noqa: T201
+        sys.exit(0)
     FakeBackend(state_dir(), Path(os.environ["FAKE_SET"])).serve()

@@ -63,6 +63,7 @@ def test_jobs_end_each_in_its_own_way(character: bpy.types.Scene, module: Module
     assert jobs[-1].warnings == ("A warning.",)
     assert len(character.uvmap_id.history) == 4
     assert not module("current").session().busy
+    tick_until(lambda: not module("current").faces().busy, runtime.tick)
     assert runtime.tick() is None
     assert statistics.median(took) < 0.008
 
@@ -147,8 +148,8 @@ def test_two_sessions_see_only_their_own_jobs(
 
     def deliver(job: Any, folder: Path) -> Any:
         delivered.append(job)
+        yield module("session").Step.MORE
         return folder
-        yield
 
     other = module("session").Session(deliver, lambda: module("link.launcher").Launch(["no-such-program"]))
     mine = submitted(module, character, "brief", "slow")
@@ -339,9 +340,10 @@ def test_clock_client_and_scheduler_are_the_callers(module: Module) -> None:
     assert job.time_left(10.0) == pytest.approx(8.0)
     assert job.time_left(12.0) == pytest.approx(6.0)
     client.answers = [messages.Done("a" * 32, "/folder")]
-    # Two steps of 3 ms, and the tick's time is over.
-    session.tick()
-    assert not job.ended
+    # A step of 3 ms, and the tick's time is over.
+    for _ in range(3):
+        session.tick()
+        assert not job.ended
     session.tick()
     assert (job.state.value, job.folder) == ("done", Path("/folder/kept"))
     assert client.closed
@@ -360,8 +362,7 @@ def test_no_tick_waits_while_large_maps_arrive(
     took = sorted(tick_until(ended(job), runtime.tick))
     time.sleep(0.2)
     took = sorted([*took, *tick_until(iter([False] * 50 + [True]).__next__, runtime.tick)])
-    # A shared machine takes a process away now and then; the benchmark says what a quiet one does.
-    assert took[int(len(took) * 0.9)] < 0.008, took[-10:]
+    assert took[int(len(took) * 0.99)] < 0.008, took[-10:]
 
 
 def teardown_module() -> None:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import random
+from collections.abc import Sequence
+from pathlib import Path
 
 import bpy
 
 from .. import body, recall, results
-from ..current import session
+from ..current import current, session
 from ..jobs import Job, Origin
 from ..link.errors import ErrorCode, UVMapError
-from ..link.photo import read_photos, with_photos
+from ..link.photo import photo_hash, read_photos
 from ..link.request import EXTRA_MAPS, SEED_LIMIT, TextureRequest
 from ..properties import CharacterSettings, diffusion_of, rounded, settings_of
 from ..session import outcome
@@ -76,9 +78,9 @@ def submit_all(scene: bpy.types.Scene) -> list[Job]:
             ErrorCode.FACE_FILE_MISSING, "No face image is chosen.", "Choose a photo of a face, PNG or JPEG."
         )
     faces = [face for face in (settings.face_image, *(face.path for face in settings.more_faces)) if face.strip()]
-    photos = read_photos(map(path_of, faces))
+    photos, first, more = named_photos(faces)
     seeds = _seeds(settings)
-    described = with_photos(request_of(settings), photos)
+    described = dataclasses.replace(request_of(settings), face_sha256=first, more_faces=more)
     requests = [dataclasses.replace(described, seed=seed) for seed in seeds]
     origin = Origin(
         *(scene.session_uid, target.session_uid, scene.name, target.name, bpy.data.filepath, results.home()),
@@ -87,6 +89,27 @@ def submit_all(scene: bpy.types.Scene) -> list[Job]:
     jobs = session().submit_all(requests, photos, origin)
     settings.seed = seeds[0]
     return jobs
+
+
+def named_photos(faces: Sequence[str]) -> tuple[tuple[bytes, ...], str, tuple[str, ...]]:
+    """The contents of files, and the hashes by which a request names them: the first one's, and those of the others.
+
+    Raises:
+        UVMapError: A file can't be read or is not worth sending.
+    """
+    paths = [path_of(face) for face in faces]
+    photos = read_photos(paths)
+    first, *more = (_hash_of(path, photo) for path, photo in zip(paths, photos, strict=True))
+    return photos, first, tuple(more)
+
+
+def _hash_of(path: Path, content: bytes) -> str:
+    """The content's hash. That of a large photo takes longer than a click may: known ones are not made again."""
+    hashes, status = current().hashes, path.stat()
+    stamp = (str(path), status.st_size, status.st_mtime_ns)
+    if stamp not in hashes:
+        hashes[stamp] = photo_hash(content)
+    return hashes[stamp]
 
 
 def request_of(settings: CharacterSettings) -> TextureRequest:
