@@ -1,6 +1,7 @@
 """A backend that follows a script: the real messages over the real link, no engine, and every way to misbehave.
 
-Run as `python fake_backend.py serve`, like `uvmap-id serve`; `face PHOTO` sees one face in anything. Jobs do what their prompt's first word says. Scripts:
+Run as `python fake_backend.py serve`, like `uvmap-id serve`; `face PHOTO` sees one face in anything. Jobs do what
+their prompt's first word says. Scripts:
 
     done        progress, then a texture set at once
     slow        progress ten times a second for a minute, with previews

@@ -160,8 +160,8 @@ def test_delete_spares_what_is_used(character: bpy.types.Scene, module: Module) 
     settings.history_index = [entry.job for entry in settings.history].index("first")
     bpy.ops.uvmap_id.history_delete(files=True)
     assert not first.exists()
+    settings.history.clear()
     with pytest.raises(RuntimeError, match="history"):
-        settings.history.clear()
         bpy.ops.uvmap_id.history_apply()
 
 

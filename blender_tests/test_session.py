@@ -68,9 +68,7 @@ def test_jobs_end_each_in_its_own_way(character: bpy.types.Scene, module: Module
     assert statistics.median(took) < 0.008
 
 
-def test_eight_jobs_at_once_and_one_cancelled(
-    character: bpy.types.Scene, module: Module, runtime: ModuleType
-) -> None:
+def test_eight_jobs_at_once_and_one_cancelled(character: bpy.types.Scene, module: Module, runtime: ModuleType) -> None:
     character.uvmap_id.variations = 8
     jobs = submitted(module, character, "slow")
     tick_until(lambda: all(job.state.value == "running" and job.fraction > 0.05 for job in jobs), runtime.tick)
@@ -102,7 +100,10 @@ def test_a_crashed_backend_is_started_again_with_its_jobs(
 
 
 def test_a_backend_that_dies_again_and_again_is_given_up(
-    character: bpy.types.Scene, module: Module, runtime: ModuleType, fake: Path  # noqa: F811
+    character: bpy.types.Scene,
+    module: Module,
+    runtime: ModuleType,
+    fake: Path,  # noqa: F811
 ) -> None:
     (job,) = submitted(module, character, "crash")
 
@@ -230,7 +231,11 @@ def test_the_first_file_is_open_again_when_the_maps_come(
 
 
 def test_maps_are_linked_or_copied_whole(
-    character: bpy.types.Scene, module: Module, runtime: ModuleType, fake: Path, monkeypatch: pytest.MonkeyPatch  # noqa: F811
+    character: bpy.types.Scene,
+    module: Module,
+    runtime: ModuleType,
+    fake: Path,
+    monkeypatch: pytest.MonkeyPatch,  # noqa: F811
 ) -> None:
     linked, copied = submitted(module, character, "done", "done")
     tick_until(ended(linked), runtime.tick)
