@@ -23,6 +23,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+from fakes import fake_program
 
 # Blender reads this once, when bpy is imported.
 _PROFILE = tempfile.mkdtemp(prefix="uvmap_id-profile-")
@@ -162,6 +163,25 @@ def portrait(backend: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def textures(tmp_path: Path) -> Path:
     """A texture set: red, flat, half rough."""
     return make_textures(tmp_path / "textures", (200, 30, 30))
+
+
+@pytest.fixture
+def fake(
+    tmp_path: Path, textures: Path, module: Callable[[str], ModuleType], monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Path]:
+    """The fake backend in the real one's place, in a state folder of its own."""
+    if os.name == "nt":
+        pytest.skip("The stand-in program is a shell script.")
+    state = tmp_path / "fake-state"
+    monkeypatch.setenv("UVMAP_ID_STATE_DIR", str(state))
+    monkeypatch.setenv("UVMAP_ID_BACKEND", str(fake_program(tmp_path)))
+    monkeypatch.setenv("FAKE_SET", str(textures))
+    yield state
+    session = module("current").session()
+    for job in session.jobs:
+        session.cancel(job)
+    session.close()
+    stop_backend()
 
 
 Color = tuple[int, int, int]

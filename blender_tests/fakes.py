@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
 from typing import Any
-
-import pytest
 
 TIMEOUT_S = 60.0
 
@@ -41,24 +37,3 @@ def tick_until(reached: Callable[[], bool], tick: Callable[[], Any], timeout_s: 
         took.append(time.thread_time() - began)
         time.sleep(0.005)
     return took
-
-
-@pytest.fixture
-def fake(
-    tmp_path: Path, textures: Path, module: Callable[[str], ModuleType], monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Path]:
-    """The fake backend in the real one's place, in a state folder of its own."""
-    if os.name == "nt":
-        pytest.skip("The stand-in program is a shell script.")
-    from conftest import stop_backend
-
-    state = tmp_path / "fake-state"
-    monkeypatch.setenv("UVMAP_ID_STATE_DIR", str(state))
-    monkeypatch.setenv("UVMAP_ID_BACKEND", str(fake_program(tmp_path)))
-    monkeypatch.setenv("FAKE_SET", str(textures))
-    yield state
-    session = module("current").session()
-    for job in session.jobs:
-        session.cancel(job)
-    session.close()
-    stop_backend()

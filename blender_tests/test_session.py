@@ -18,13 +18,13 @@ from typing import Any
 import bpy
 import pytest
 from conftest import make_textures, names_in_file, stop_backend, write_png
-from fakes import fake, tick_until  # noqa: F401 - a fixture
+from fakes import tick_until
 
 Module = Callable[[str], ModuleType]
 
 
 @pytest.fixture
-def character(scene: bpy.types.Scene, fake: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> bpy.types.Scene:  # noqa: F811
+def character(scene: bpy.types.Scene, fake: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> bpy.types.Scene:
     bpy.ops.uvmap_id.add_mannequin()
     write_png(tmp_path / "face.png", (200, 150, 120))
     write_png(tmp_path / "preview.png", (1, 2, 3), 32)
@@ -103,7 +103,7 @@ def test_a_backend_that_dies_again_and_again_is_given_up(
     character: bpy.types.Scene,
     module: Module,
     runtime: ModuleType,
-    fake: Path,  # noqa: F811
+    fake: Path,
 ) -> None:
     (job,) = submitted(module, character, "crash")
 
@@ -235,7 +235,7 @@ def test_maps_are_linked_or_copied_whole(
     module: Module,
     runtime: ModuleType,
     fake: Path,
-    monkeypatch: pytest.MonkeyPatch,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     linked, copied = submitted(module, character, "done", "done")
     tick_until(ended(linked), runtime.tick)
