@@ -44,9 +44,10 @@ def main() -> int:
     row("register", registering(options.rounds))
     bench = Bench(sets)
     row("tick, idle", bench.idle(options.rounds * 40))
-    returned, accepted = bench.click(options.rounds * 4)
-    row("click until it returns, 1 MB photo", returned)
-    row("click until the backend has accepted", accepted)
+    for size, name in ((10_000, "10 KB"), (2**20, "1 MB")):
+        returned, accepted = bench.click(options.rounds * 4, size)
+        row(f"click until it returns, {name} photo", returned)
+        row(f"click until the backend has accepted, {name} photo", accepted)
     whole, ticks = bench.assigned(options.rounds)
     row("done until the material is assigned, 2K x 3 maps", whole)
     row("each tick of that", ticks)
@@ -124,15 +125,13 @@ class Bench:
     """A mannequin, a photo, and the backend that follows a script."""
 
     def __init__(self, sets: dict[int, Path]) -> None:
-        from fakes import fake_program
-
         self._sets = sets
-        os.environ["UVMAP_ID_BACKEND"] = str(fake_program(_WORK))
+        os.environ["UVMAP_ID_BACKEND"] = str(importlib.import_module("fakes").fake_program(_WORK))
         os.environ["FAKE_PREVIEW"] = str(self._preview())
         self._set = _WORK / "set"
         os.environ["FAKE_SET"] = str(self._set)
         self.serve(2048)
-        bpy.ops.uvmap_id.add_mannequin()
+        bpy.ops.uvmap_id.add_mannequin()  # pyright: ignore[reportAttributeAccessIssue] - the extension's
         self._scene = bpy.context.scene
         (_WORK / "face.jpg").write_bytes(os.urandom(2**20))
         self._scene.uvmap_id.face_image = str(_WORK / "face.jpg")
@@ -150,8 +149,9 @@ class Bench:
         self._end([job])
         return took
 
-    def click(self, rounds: int) -> tuple[Times, Times]:
+    def click(self, rounds: int, size: int) -> tuple[Times, Times]:
         """Each job is accepted while another one keeps the connection, as between two clicks of a session of work."""
+        (_WORK / "face.jpg").write_bytes(os.urandom(size))
         keeper = self._submit("wait")
         self.until(lambda: keeper.state.value == "queued")
         returned, accepted = [], []
@@ -172,6 +172,7 @@ class Bench:
         whole, ticks = [], []
         for _ in range(rounds):
             job = self._submit("done")
+            watch, mine = Stopwatch(), []
             while job.stage != "Fetching the maps" and not job.ended:
                 time.sleep(0.002)
                 watch = Stopwatch()
@@ -206,9 +207,7 @@ class Bench:
         return took
 
     def close(self) -> None:
-        from conftest import stop_backend
-
-        stop_backend()
+        module("link.launcher").stop_server()
         module("").unregister()
 
     def until(self, reached: Callable[[], bool]) -> None:

@@ -89,6 +89,12 @@ def module() -> Callable[[str], ModuleType]:
 @pytest.fixture(autouse=True)
 def clean_scene(installed: None) -> None:
     bpy.ops.wm.read_homefile(use_empty=True, use_factory_startup=True)
+    current = importlib.import_module(f"{PACKAGE}.current")
+    if current.is_open():
+        # Jobs outlive files; tests don't share them.
+        current.session().close()
+        current.faces().close()
+        importlib.import_module(f"{PACKAGE}.runtime").refresh()
 
 
 @pytest.fixture

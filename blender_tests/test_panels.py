@@ -178,7 +178,8 @@ def test_all_states_of_jobs_and_photos(
     try:
         for view in views:
             current.faces._views["/a.png"] = view
-            drawn = draw()
+            draw()
+        drawn = draw()
         queue = " ".join(drawn["UVMAP_ID_PT_queue"])
         for words in ("Working 30%, 40 s left", "It was started again.", "It went wrong.", "Done in 0 s", "Cancelled"):
             assert words in queue

@@ -117,7 +117,8 @@ def test_directx_has_its_green_turned_over_and_nothing_else(tmp_path: Path) -> N
     )
     assert set(ours) == set(theirs)
     for name in ("base_color.png", "roughness.png"):
-        assert np.array_equal(*(pixels_of(tmp_path / convention / name) for convention in NORMAL_CONVENTIONS))
+        one, other = (pixels_of(tmp_path / convention / name) for convention in NORMAL_CONVENTIONS)
+        assert np.array_equal(one, other)
     up, down = (pixels_of(tmp_path / convention / "normal.png") for convention in NORMAL_CONVENTIONS)
     assert np.array_equal(255 - up[..., 1], down[..., 1])
     assert np.array_equal(up[..., [0, 2]], down[..., [0, 2]])
