@@ -1,23 +1,24 @@
 """The pictures of textures in the making, of photos and of the history, as icons that a panel can draw.
 
-Blender makes icons from files and keeps them until they are removed; so one file and one icon a job, and only while
-it runs. Icons of files that stay are made when a panel has asked for them, and the oldest go. Without windows there are
-no icons.
+A job has an icon only while it runs. Icons of files that stay are made when a panel has asked for them, and the oldest
+go. Blender's own way from a file to an icon is not used: it takes 20 ms and leaves a copy of the picture, which may
+show somebody's face, in the system's folder of thumbnails. Without windows there are no icons.
 """
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
 import bpy
 import bpy.utils.previews
+import numpy as np
 from bpy.utils.previews import ImagePreviewCollection
 
 from .session import Job
 
 _FILES_LIMIT = 200
+_SIDE_LIMIT = 1024
 
 _icons: ImagePreviewCollection | None = None
 _files: ImagePreviewCollection | None = None
@@ -104,19 +105,29 @@ def _load_wanted(icons: ImagePreviewCollection) -> bool:
         return False
     path = next(iter(_wanted))
     del _wanted[path]
-    if not Path(path).is_file():
+    if path in icons:
+        return bool(_wanted)
+    try:
+        _load(icons, path, Path(path).read_bytes())
+    except OSError:
         _absent.add(path)
-    elif path not in icons:
-        icons.load(path, path, "IMAGE")
-        for oldest in list(icons)[:-_FILES_LIMIT]:
-            del icons[oldest]
+    for oldest in list(icons)[:-_FILES_LIMIT]:
+        del icons[oldest]
     return bool(_wanted)
 
 
 def _load(icons: ImagePreviewCollection, name: str, picture: bytes) -> None:
-    with tempfile.TemporaryDirectory(prefix="uvmap_id-") as folder:
-        path = Path(folder, "preview.png")
-        path.write_bytes(picture)
-        # Blender reads the file when somebody looks, and by then it may be gone: look now.
-        size = icons.load(name, str(path), "IMAGE").image_size
-        _ = tuple(size)  # pyright: ignore[reportArgumentType] - the stubs don't know that it can be read
+    """Make an icon of a PNG's content; of what is none, an empty one."""
+    icon = icons.new(name)
+    image = bpy.data.images.new("UVMap-ID Preview", 1, 1)
+    try:
+        image.pack(data=picture, data_len=len(picture))  # pyright: ignore[reportArgumentType] - bytes, as it says
+        image.source = "FILE"
+        width, height = image.size
+        if 0 < width <= _SIDE_LIMIT and 0 < height <= _SIDE_LIMIT:
+            pixels = np.empty(width * height * 4, np.float32)
+            image.pixels.foreach_get(pixels)  # pyright: ignore[reportArgumentType]
+            icon.image_size = (width, height)
+            icon.image_pixels_float.foreach_set(pixels)  # pyright: ignore[reportAttributeAccessIssue]
+    finally:
+        bpy.data.images.remove(image)
