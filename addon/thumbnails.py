@@ -123,11 +123,11 @@ def _load(icons: ImagePreviewCollection, name: str, picture: bytes) -> None:
     try:
         image.pack(data=picture, data_len=len(picture))  # pyright: ignore[reportArgumentType] - bytes, as it says
         image.source = "FILE"
-        width, height = image.size
+        width, height = image.size  # pyright: ignore[reportGeneralTypeIssues] - the stubs know no sequence
         if 0 < width <= _SIDE_LIMIT and 0 < height <= _SIDE_LIMIT:
             pixels = np.empty(width * height * 4, np.float32)
             image.pixels.foreach_get(pixels)  # pyright: ignore[reportArgumentType]
-            icon.image_size = (width, height)
-            icon.image_pixels_float.foreach_set(pixels)  # pyright: ignore[reportAttributeAccessIssue]
+            icon.image_size = (width, height)  # pyright: ignore[reportAttributeAccessIssue] - as above
+            icon.image_pixels_float.foreach_set(pixels)  # pyright: ignore[reportArgumentType]
     finally:
         bpy.data.images.remove(image)
