@@ -25,6 +25,8 @@ ADDON = ROOT / "addon"
 LINK = ROOT / "backend" / "uvmap_id" / "link"
 INSTALLER = Path("setup", "installer")
 REQUIREMENTS = ROOT / "requirements"
+# The pages that the panels' help buttons open.
+PAGES = ROOT / "docs" / "panels"
 MANIFEST = "blender_manifest.toml"
 
 # Blender refuses pyzmq 27's mix of cp311 and abi3 wheels on Python 3.13; 26.4.0 has one wheel for each Python.
@@ -134,6 +136,7 @@ def _stage(staged: Path, platforms: list[str], edition: Edition) -> None:
         shutil.rmtree(staged / INSTALLER)
     else:
         _add_backend(staged / INSTALLER, edition.wheel)
+    shutil.copytree(PAGES, staged / "docs")
     if not (staged / "assets" / "mannequin.npz").is_file():
         raise BuildError("addon/assets/mannequin.npz is missing.")
     wheels = sorted({wheel for name in platforms for wheel in _wheels(PLATFORMS[name])})

@@ -1,8 +1,8 @@
 """UVMap-ID: a photo of a face and a sentence become a texture set on a body, inside Blender."""
 
-from . import cli, operators, panels, preferences, properties, runtime, shape, thumbnails, upkeep
+from . import cli, drop, log, look, operators, panels, preferences, properties, runtime, shape, thumbnails, upkeep
 
-_PARTS = (thumbnails, runtime, preferences, properties, shape, upkeep, operators, panels, cli)
+_PARTS = (log, thumbnails, runtime, preferences, properties, shape, look, upkeep, operators, panels, drop, cli)
 
 
 def register() -> None:

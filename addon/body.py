@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from pathlib import Path
 
 import bpy
+import numpy as np
 
 from . import imports, preferences
 from .link.errors import ErrorCode, UVMapError
@@ -53,7 +55,13 @@ def layout(body: bpy.types.Object | None) -> Layout:
     """The UV layout of a body, told from its UVs alone."""
     if body is None or not isinstance(body.data, bpy.types.Mesh):
         return Layout.UNKNOWN
-    return layout_of(corner_uvs(body.data))
+    return _layout_of_bytes(corner_uvs(body.data).tobytes())
+
+
+@lru_cache(maxsize=4)
+def _layout_of_bytes(uvs: bytes) -> Layout:
+    """So that a click on a body that was looked at before doesn't wait for the look."""
+    return layout_of(np.frombuffer(uvs, np.float32).reshape(-1, 2))
 
 
 def check_layout(body: bpy.types.Object, *, anyway: bool = False) -> None:

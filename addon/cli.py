@@ -9,7 +9,7 @@ from typing import Any
 
 import bpy
 
-from . import body, cli_bodies, cli_setup, mannequin, runtime, stage
+from . import body, cli_bodies, cli_setup, current, mannequin, stage
 from .errors import attempt
 from .link.errors import Failure
 from .link.photo import read_photos, with_photos
@@ -134,7 +134,7 @@ def _render(options: argparse.Namespace) -> Path:
     scene = bpy.context.scene
     wearer = mannequin.add(scene) if options.body is None else body.load(options.body, options.uv_template)
     body.check_layout(wearer, anyway=options.assign_anyway)
-    session = runtime.session()
+    session = current.session()
     job = session.submit(request, photos, scene.session_uid, wearer.session_uid)
     session.wait(job, _Progress())
     return stage.render(wearer, options.out, stage.Shot(options.view, *_SIZE_OF_VIEW[options.view], options.samples))

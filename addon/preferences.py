@@ -20,6 +20,13 @@ if TYPE_CHECKING:
 BACKEND_VARIABLE = "UVMAP_ID_BACKEND"
 
 
+class FavouritePrompt(bpy.types.PropertyGroup):
+    """A prompt that the user kept; its `name` is what a list calls it."""
+
+    prompt: bpy.props.StringProperty(name="Prompt", description="What the person wears")
+    subject: bpy.props.StringProperty(name="Subject", description="The person in words")
+
+
 class UVMapIDPreferences(bpy.types.AddonPreferences):
     """The extension's page in Blender's preferences."""
 
@@ -77,11 +84,17 @@ class UVMapIDPreferences(bpy.types.AddonPreferences):
         description="SMPL-X's UV template, an OBJ file, for model files of SMPL-X and SUPR that hold no UVs",
         subtype="FILE_PATH",
     )
+    favourites: bpy.props.CollectionProperty(
+        name="Favourite Prompts", description="Prompts that were kept", type=FavouritePrompt
+    )
 
     def draw(self, context: bpy.types.Context) -> None:
         """Draw the page."""
         # Only here: the page shows what is built on top of the preferences.
         importlib.import_module(".preferences_page", __package__).draw(self.layout, self, context)
+
+
+_CLASSES = (FavouritePrompt, UVMapIDPreferences)
 
 
 def backend_command() -> list[str]:
@@ -153,9 +166,11 @@ def _chosen_path(name: str) -> Path | None:
 
 def register() -> None:
     """Register the preferences."""
-    bpy.utils.register_class(UVMapIDPreferences)
+    for cls in _CLASSES:
+        bpy.utils.register_class(cls)
 
 
 def unregister() -> None:
     """Take the preferences back."""
-    bpy.utils.unregister_class(UVMapIDPreferences)
+    for cls in reversed(_CLASSES):
+        bpy.utils.unregister_class(cls)

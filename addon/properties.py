@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import bpy
 
-from . import body, runtime
+from . import body, current
 from .link.request import (
     DEFAULT_RELIGHT,
     ENGINES,
@@ -24,6 +24,8 @@ from .link.request import (
 from .session import Job
 
 Value = TypeVar("Value")
+
+VARIATIONS_LIMIT = 16
 
 _NAME = "uvmap_id"
 
@@ -54,6 +56,10 @@ def _reader(read: Callable[[Job], Value], otherwise: Value) -> Callable[[Any], V
 
 def _recognise(settings: "CharacterSettings", _context: bpy.types.Context) -> None:
     settings.body_layout = body.layout(settings.body).value if settings.body is not None else ""
+
+
+def _look_at_face(settings: "CharacterSettings", _context: bpy.types.Context) -> None:
+    current.faces().ask(settings.face_image)
 
 
 def _is_mesh(_settings: "CharacterSettings", target: bpy.types.Object) -> bool:
@@ -91,6 +97,18 @@ class FaceFile(bpy.types.PropertyGroup):
     )
 
 
+class HistoryEntry(bpy.types.PropertyGroup):
+    """One texture set that was made; its `name` is what a list calls it."""
+
+    job: bpy.props.StringProperty(
+        name="Job", description="The name of its folder, which begins as that of the job that made it"
+    )
+    folder: bpy.props.StringProperty(name="Folder", description="Where its maps lie")
+    thumbnail: bpy.props.StringProperty(name="Thumbnail", description="A small picture of it")
+    settings: bpy.props.StringProperty(name="Settings", description="What it was made from, as JSON")
+    made: bpy.props.StringProperty(name="Made", description="When it was made")
+
+
 class CharacterSettings(bpy.types.PropertyGroup):
     """One character of a scene: `scene.uvmap_id`."""
 
@@ -113,6 +131,7 @@ class CharacterSettings(bpy.types.PropertyGroup):
         name="Face Image",
         description="A photo of the face. Use photos of people who agreed",
         subtype="FILE_PATH",
+        update=_look_at_face,
     )
     prompt: bpy.props.StringProperty(
         name="Prompt",
@@ -124,6 +143,18 @@ class CharacterSettings(bpy.types.PropertyGroup):
     )
     seed: bpy.props.IntProperty(
         name="Seed", description="The same seed gives the same texture", min=0, max=SEED_LIMIT - 1
+    )
+    seed_lock: bpy.props.BoolProperty(
+        name="Lock Seed",
+        description="Keep the seed; otherwise each texture gets a new one at random",
+        default=True,
+    )
+    variations: bpy.props.IntProperty(
+        name="Variations",
+        description="So many textures at once, each with a seed of its own; from a locked seed on, one by one",
+        default=1,
+        min=1,
+        max=VARIATIONS_LIMIT,
     )
     relight: bpy.props.FloatProperty(
         name="Relight",
@@ -165,6 +196,13 @@ class CharacterSettings(bpy.types.PropertyGroup):
     diffusion: bpy.props.PointerProperty(
         name="Diffusion", description="For the engine UVMap-ID", type=DiffusionProperties
     )
+    history: bpy.props.CollectionProperty(
+        name="History", description="The textures that were made in this scene", type=HistoryEntry
+    )
+    history_index: bpy.props.IntProperty(name="Selected", description="The selected texture of the history")
+    compared: bpy.props.StringProperty(
+        name="Compared", description="The folder of the texture that Compare shows next", options={"HIDDEN"}
+    )
     state: bpy.props.StringProperty(
         name="State",
         description="Where the newest job is: starting, queued, running, done, failed, cancelled, or empty",
@@ -190,7 +228,7 @@ class CharacterSettings(bpy.types.PropertyGroup):
     )
 
 
-_CLASSES = (DiffusionProperties, FaceFile, CharacterSettings)
+_CLASSES = (DiffusionProperties, FaceFile, HistoryEntry, CharacterSettings)
 
 
 def settings_of(scene: bpy.types.Scene) -> CharacterSettings:
@@ -211,7 +249,7 @@ def rounded(value: Value) -> Value:
 
 def newest_job(scene: bpy.types.Scene) -> Job | None:
     """The job that a scene submitted last."""
-    return runtime.session().newest(scene.session_uid)
+    return current.session().newest(scene.session_uid)
 
 
 def register() -> None:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-import shutil
+import os
 import tempfile
+from collections.abc import Generator
 from dataclasses import dataclass
 from pathlib import Path
 
 import bpy
 
+from .link.disk import remove
 from .link.errors import ErrorCode, UVMapError
 from .link.texture_set import files_of, map_file, read_manifest
+from .session import Delivery, Step
 
 _SHORT = 12
+_SLICE = 256 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,15 +38,32 @@ class TextureMaps:
     green_is_down: bool = False
 
 
-def place_of(job: str) -> Path:
-    """The folder in which a job's texture set is to be kept."""
+def home() -> Path:
+    """The folder in which the open file's texture sets lie, one folder each."""
     if bpy.data.filepath:
-        return Path(bpy.data.filepath).parent / "textures" / "uvmap_id" / job[:_SHORT]
-    return Path(bpy.utils.extension_path_user(__package__ or "", path="results", create=False)) / job[:_SHORT]
+        return Path(bpy.data.filepath).parent / "textures" / "uvmap_id"
+    return Path(bpy.utils.extension_path_user(__package__ or "", path="results", create=False))
+
+
+def place_of(job: str, folder: Path | None = None) -> Path:
+    """The folder in which a job's texture set is to be kept: in `home`, or in another folder."""
+    return (folder or home()) / job[:_SHORT]
 
 
 def keep(folder: Path, place: Path) -> Path:
-    """Copy a texture set, all of it or nothing.
+    """Bring a texture set to its place, all of it or nothing; see `kept_in_steps`."""
+    steps = kept_in_steps(folder, place)
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            return end.value
+
+
+def kept_in_steps(folder: Path, place: Path) -> Delivery:
+    """Bring a texture set to its place, all of it or nothing, in steps of about a millisecond.
+
+    Files are linked where both folders lie on one disk, and copied otherwise.
 
     Args:
         folder: The backend's result folder.
@@ -52,18 +73,22 @@ def keep(folder: Path, place: Path) -> Path:
         `place`.
 
     Raises:
-        UVMapError: `output_not_writable`.
+        UVMapError: `output_not_writable`, or `settings_unreadable` where `folder` is no texture set.
     """
     if place.is_dir():
         return place
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".part-", dir=place.parent) as part:
-            copied = Path(part, "set")
-            copied.mkdir()
+        yield Step.MORE
+        part = Path(tempfile.mkdtemp(prefix=".part-", dir=place.parent))
+        part.chmod(0o755)
+        try:
             for name in files_of(read_manifest(folder)):
-                shutil.copyfile(folder / name, copied / name)
-            copied.rename(place)
+                yield from _kept_file(folder / name, part / name)
+            part.rename(place)
+        except BaseException:
+            remove(part)
+            raise
     except OSError as error:
         raise UVMapError(
             ErrorCode.OUTPUT_NOT_WRITABLE,
@@ -71,6 +96,18 @@ def keep(folder: Path, place: Path) -> Path:
             "Free some space, or save the .blend in a folder that you may write to, then generate again.",
         ) from error
     return place
+
+
+def _kept_file(source: Path, target: Path) -> Generator[Step, None, None]:
+    try:
+        os.link(source, target)
+    except OSError:
+        # Another disk, or one that knows no links.
+        with source.open("rb") as reading, target.open("xb") as writing:
+            while piece := reading.read(_SLICE):
+                writing.write(piece)
+                yield Step.MORE
+    yield Step.MORE
 
 
 def maps_in(folder: Path) -> TextureMaps:

@@ -6,49 +6,58 @@ from pathlib import Path
 
 import bpy
 
-from . import body, material, preferences, results, thumbnails
+from . import current, material, preferences, recall, results, thumbnails
+from .current import Current, session
 from .errors import attempt
+from .faces import FaceChecks
+from .history import History, body_of, scene_of
 from .link.errors import Failure
 from .link.launcher import Launch
-from .session import BUSY_S, Job, Session
+from .session import EAGER_S, Delivery, Job, Session, Step
+from .snapshot import snapshot_of
 
-_session: Session | None = None
+__all__ = ["deliver", "register", "session", "unregister", "watch"]
+
+_ICONS_S = 0.05
 
 
 def register() -> None:
     """Open the session. Nothing is started or connected before the first job."""
-    global _session
-    _session = Session(deliver, lambda: Launch(preferences.backend_command()))
+    current.begin(
+        Current(
+            Session(deliver, lambda: Launch(preferences.backend_command()), wake=_wake),
+            FaceChecks(preferences.backend_command, _faces_folder, recall.absolute, wake=_wake),
+            History(),
+        )
+    )
+    for handlers in _handlers():
+        handlers.append(_restore_history)
 
 
 def unregister() -> None:
     """Close the session and stop its timer."""
-    global _session
+    for handlers in _handlers():
+        if _restore_history in handlers:
+            handlers.remove(_restore_history)
     if bpy.app.timers.is_registered(_on_timer):
         bpy.app.timers.unregister(_on_timer)
-    if _session is not None:
-        _session.close()
-    _session = None
-
-
-def session() -> Session:
-    """The open session."""
-    if _session is None:
-        raise RuntimeError("The UVMap-ID extension is not enabled.")
-    return _session
+    ended = current.end()
+    if ended is not None:
+        ended.session.close()
+        ended.faces.close()
 
 
 def watch() -> None:
     """Have Blender move the session until its jobs have ended."""
     if not bpy.app.timers.is_registered(_on_timer):
         # Persistent, or opening another file would lose the jobs.
-        bpy.app.timers.register(_on_timer, first_interval=BUSY_S, persistent=True)
+        bpy.app.timers.register(_on_timer, first_interval=EAGER_S, persistent=True)
 
 
-def deliver(job: Job, folder: Path) -> Path:
-    """Keep a finished texture set in the user's own place and put it on its body.
+def deliver(job: Job, folder: Path) -> Delivery:
+    """Keep a finished texture set in the user's own place and put it on its body, in small steps.
 
-    The body may have been deleted meanwhile; its maps are kept all the same.
+    The body may have been deleted meanwhile, or another file opened; the maps are kept all the same.
 
     Returns:
         The folder where the maps lie now.
@@ -56,26 +65,93 @@ def deliver(job: Job, folder: Path) -> Path:
     Raises:
         UVMapError: The maps could not be kept.
     """
-    kept = results.keep(folder, results.place_of(job.id))
-    target = body.by_uid(job.body)
+    # Beside the file as it is called now, unless another one is open.
+    home = results.home() if scene_of(job.origin) is not None else job.origin.home
+    kept = yield from results.kept_in_steps(folder, results.place_of(job.id, home))
+    maps = results.maps_in(kept)
+    yield Step.MORE
+    if body_of(job.origin) is not None:
+        for _ in material.load_in_steps(maps):
+            yield Step.NEXT_TICK
+    current.history().record(job, kept)
+    yield Step.NEXT_TICK
+    # Looked up once more: ticks have passed.
+    target = body_of(job.origin)
     if target is not None:
-        material.assign(target, results.maps_in(kept))
-        if not bpy.app.background:
-            bpy.ops.ed.undo_push(message="UVMap-ID texture")
+        material.assign(target, maps)
+        yield Step.NEXT_TICK
+    if target is not None and not bpy.app.background:
+        push_undo()
     return kept
 
 
-def _on_timer() -> float | None:
-    if _session is None:
-        return None
-    delay = attempt(_session.tick)
+def push_undo() -> None:
+    """The assignment is one step to undo; what it changed is already there."""
+    bpy.ops.ed.undo_push(message="UVMap-ID texture")
+
+
+def tick() -> float | None:
+    """Move jobs and photos one step, and make a new snapshot. Returns the seconds until the next call, or None."""
+    now = current.current()
+    before = _changes(now)
+    delay = attempt(now.session.tick)
     if isinstance(delay, Failure):
-        _session.fail_all(delay)
+        now.session.fail_all(delay)
         delay = None
+    looking = attempt(now.faces.tick)
     # A picture that can't be shown is no reason for a job to fail.
-    attempt(lambda: thumbnails.update(session().running))
-    _redraw()
-    return delay
+    more_icons = attempt(lambda: thumbnails.update(now.session.running)) is True
+    refresh(drawn_anew=_changes(now) != before)
+    delays = [each for each in (delay, looking, _ICONS_S if more_icons else None) if isinstance(each, float)]
+    return min(delays, default=None)
+
+
+def refresh(*, drawn_anew: bool = True) -> None:
+    """Make a new snapshot, and have panels draw it."""
+    now = current.current()
+    fresh = snapshot_of(now.session.jobs, now.session.now, thumbnails.icon_of)
+    if drawn_anew or fresh != now.snapshot:
+        now.snapshot = fresh
+        _redraw()
+
+
+def icon_of_file(path: str) -> int:
+    """The icon of a picture that stays where it is; 0 until it has been loaded. May be called in `draw`."""
+    icon = thumbnails.icon_of_file(path)
+    if thumbnails.is_wanted(path):
+        _wake()
+    return icon
+
+
+def _changes(now: Current) -> int:
+    return now.session.changes + now.faces.changes + thumbnails.changes()
+
+
+def _on_timer() -> float | None:
+    if current.is_open():
+        delay = attempt(tick)
+        return None if isinstance(delay, Failure) else delay
+    return None
+
+
+def _wake() -> None:
+    # Without windows timers never fire, and one that is left keeps some Blenders from ending.
+    if not bpy.app.background:
+        watch()
+
+
+def _handlers() -> tuple[list, ...]:  # pyright: ignore[reportMissingTypeArgument] - the stubs name no type either
+    return (bpy.app.handlers.undo_post, bpy.app.handlers.redo_post, bpy.app.handlers.load_post)
+
+
+@bpy.app.handlers.persistent
+def _restore_history(*_arguments: object) -> None:
+    if current.is_open():
+        attempt(current.history().restore)
+
+
+def _faces_folder() -> Path:
+    return Path(bpy.utils.extension_path_user(__package__ or "", path="faces", create=False))
 
 
 def _redraw() -> None:

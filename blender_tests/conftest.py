@@ -23,6 +23,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+from fakes import fake_program
 
 # Blender reads this once, when bpy is imported.
 _PROFILE = tempfile.mkdtemp(prefix="uvmap_id-profile-")
@@ -88,6 +89,12 @@ def module() -> Callable[[str], ModuleType]:
 @pytest.fixture(autouse=True)
 def clean_scene(installed: None) -> None:
     bpy.ops.wm.read_homefile(use_empty=True, use_factory_startup=True)
+    current = importlib.import_module(f"{PACKAGE}.current")
+    if current.is_open():
+        # Jobs outlive files; tests don't share them.
+        current.session().close()
+        current.faces().close()
+        importlib.import_module(f"{PACKAGE}.runtime").refresh()
 
 
 @pytest.fixture
@@ -162,6 +169,25 @@ def portrait(backend: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def textures(tmp_path: Path) -> Path:
     """A texture set: red, flat, half rough."""
     return make_textures(tmp_path / "textures", (200, 30, 30))
+
+
+@pytest.fixture
+def fake(
+    tmp_path: Path, textures: Path, module: Callable[[str], ModuleType], monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Path]:
+    """The fake backend in the real one's place, in a state folder of its own."""
+    if os.name == "nt":
+        pytest.skip("The stand-in program is a shell script.")
+    state = tmp_path / "fake-state"
+    monkeypatch.setenv("UVMAP_ID_STATE_DIR", str(state))
+    monkeypatch.setenv("UVMAP_ID_BACKEND", str(fake_program(tmp_path)))
+    monkeypatch.setenv("FAKE_SET", str(textures))
+    yield state
+    session = module("current").session()
+    for job in session.jobs:
+        session.cancel(job)
+    session.close()
+    stop_backend()
 
 
 Color = tuple[int, int, int]

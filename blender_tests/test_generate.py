@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import bpy
 import pytest
@@ -81,7 +82,7 @@ def test_what_the_user_sets_reaches_the_request(ready: bpy.types.Scene, tmp_path
     for name, value in wanted.items():
         setattr(settings.diffusion, name, value)
     job = module("operators.generate").submit(ready)
-    module("runtime").session().cancel(job)
+    module("current").session().cancel(job)
     request, link = job.request, module("link.request")
     assert request.diffusion == link.DiffusionSettings(**wanted)
     assert (request.engine, request.seed, request.relight) == ("uvmap-id", 12, 0.1)
@@ -106,7 +107,7 @@ def test_extra_maps_come_along_and_skin_scatters(character: bpy.types.Scene) -> 
 
 
 def test_generate_by_ticks(character: bpy.types.Scene, module: Module) -> None:
-    session = module("runtime").session()
+    session = module("current").session()
     character.uvmap_id.prompt = "white shirt, blue jeans, riding a unicorn"
     job = module("operators.generate").submit(character)
     assert session.busy
@@ -129,18 +130,31 @@ def test_generate_by_ticks(character: bpy.types.Scene, module: Module) -> None:
     assert _base_color(character.uvmap_id.body).size[0] == 512
 
 
-def test_only_one_job_a_scene(character: bpy.types.Scene, module: Module) -> None:
-    session = module("runtime").session()
-    job = module("operators.generate").submit(character)
-    with pytest.raises(RuntimeError, match="still being made"):
-        bpy.ops.uvmap_id.generate()
-    session.cancel(job)
-    assert job.ended
+def test_variations_are_jobs_with_seeds_of_their_own(ready: bpy.types.Scene, module: Module) -> None:
+    session, submit_all = module("current").session(), module("operators.generate").submit_all
+    settings = ready.uvmap_id
+    settings.seed, settings.variations = 2**31 - 2, 3
+    jobs = submit_all(ready)
+    assert [job.request.seed for job in jobs] == [2**31 - 2, 2**31 - 1, 0]
+    assert settings.seed == 2**31 - 2
+    settings.seed_lock = False
+    more = submit_all(ready)
+    assert len({job.request.seed for job in (*jobs, *more)}) == 6
+    assert settings.seed == more[0].request.seed
+    assert session.jobs[-6:] == (*jobs, *more)
+    bpy.ops.uvmap_id.cancel_all()
+    assert all(job.state.value == "cancelled" for job in (*jobs, *more))
+    with pytest.raises(RuntimeError, match="No texture is being made"):
+        bpy.ops.uvmap_id.cancel_all()
+    bpy.ops.uvmap_id.dismiss(key=jobs[0].key)
+    assert jobs[0] not in session.jobs
+    bpy.ops.uvmap_id.dismiss()
+    assert session.jobs == ()
 
 
 def test_cancel_while_it_runs(character: bpy.types.Scene, module: Module) -> None:
     character.uvmap_id.size = "4096"
-    session = module("runtime").session()
+    session = module("current").session()
     job = module("operators.generate").submit(character)
     _tick_until(session, lambda: job.state.value == "running")
     before = names_in_file()
@@ -158,25 +172,28 @@ def test_backend_killed_while_it_works(
 ) -> None:
     monkeypatch.setenv("UVMAP_ID_STATE_DIR", str(tmp_path / "state"))
     character.uvmap_id.size = "4096"
-    session = module("runtime").session()
+    session = module("current").session()
     job = module("operators.generate").submit(character)
     _tick_until(session, lambda: job.state.value == "running")
     before = names_in_file()
     link = module("link.connection")
     os.kill(link.read_connection(link.state_dir()).pid, signal.SIGKILL)
-    _tick_until(session, lambda: job.ended)
-    assert character.uvmap_id.error.startswith("backend_lost: ")
-    assert names_in_file() == before
-    # The next click starts the backend anew.
-    character.uvmap_id.size = "512"
     try:
-        assert bpy.ops.uvmap_id.generate() == {"FINISHED"}
+        # The backend is started again, and the job with it.
+        _tick_until(session, lambda: job.notice != "")
+        assert "ended unexpectedly" in job.notice
+        assert job.state.value == "starting"
+        _tick_until(session, lambda: job.state.value == "running")
+        assert names_in_file() == before
+        bpy.ops.uvmap_id.cancel()
+        _tick_until(session, lambda: job.ended)
+        assert (job.state.value, job.failure) == ("cancelled", None)
     finally:
         stop_backend()
 
 
 def test_body_deleted_meanwhile(character: bpy.types.Scene, module: Module) -> None:
-    session = module("runtime").session()
+    session = module("current").session()
     job = module("operators.generate").submit(character)
     bpy.data.objects.remove(character.uvmap_id.body)
     before = names_in_file()
@@ -189,7 +206,7 @@ def test_an_unexpected_error_at_the_end_is_an_answer(
     character: bpy.types.Scene, backend: Path, portrait: Path, module: Module
 ) -> None:
     launch = module("link.launcher").Launch
-    session = module("session").Session(lambda job, folder: folder / job.no_such_field, lambda: launch([str(backend)]))
+    session = module("session").Session(_broken, lambda: launch([str(backend)]))
     photo = portrait.read_bytes()
     request = module("link.request").TextureRequest(module("link.photo").photo_hash(photo), PROMPT, size=512)
     job = session.submit(request, (photo,), character.session_uid, 0)
@@ -199,7 +216,7 @@ def test_an_unexpected_error_at_the_end_is_an_answer(
 
 
 def test_file_opened_meanwhile(character: bpy.types.Scene, module: Module) -> None:
-    session = module("runtime").session()
+    session = module("current").session()
     job = module("operators.generate").submit(character)
     bpy.ops.wm.read_homefile(use_empty=True, use_factory_startup=True)
     assert (session.wait(job) / "base_color.png").is_file()
@@ -290,6 +307,10 @@ def test_backend_that_does_not_start(ready: bpy.types.Scene, tmp_path: Path) -> 
         _fails_with("backend_start_failed: .*no room left")
     finally:
         preferences.backend = ""
+
+
+def _broken(job: Any, folder: Path) -> None:
+    raise AttributeError(job.no_such_field)
 
 
 def _fails_with(code: str) -> None:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from types import ModuleType
 
@@ -14,7 +15,11 @@ from conftest import PACKAGE
 
 OPERATORS = (
     "add_mannequin", "add_body", "update_joints", "update_correctives",
-    "generate", "cancel", "add_face", "remove_face", "render_character",
+    "generate", "new_seed", "cancel", "cancel_all", "retry", "dismiss", "render_character",
+    "choose_photo", "paste_photo", "check_photo", "add_face", "remove_face",
+    "use_preset", "use_favourite", "add_favourite", "remove_favourite",
+    "history_apply", "history_compare", "history_recall", "recall_file", "history_reveal", "history_delete",
+    "history_find", "pack_textures", "open_preferences", "open_documentation", "open_log", "use_projection",
     "shape_preset", "match_subject", "apply_pose",
 )  # fmt: skip
 
@@ -24,11 +29,20 @@ def test_panel_sits_in_its_own_tab() -> None:
     assert (panel.bl_space_type, panel.bl_region_type, panel.bl_category) == ("VIEW_3D", "UI", "UVMap-ID")
 
 
-@pytest.mark.parametrize("name", ["body", "maps", "advanced", "shape"])
-def test_sub_panels_are_closed_parts_of_it(name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "parent", "closed"),
+    [
+        *((name, "character", False) for name in ("body", "face", "prompt", "generate", "queue")),
+        *((name, "character", True) for name in ("history", "material", "export", "shape", "pose")),
+        *((name, "generate", True) for name in ("maps", "advanced")),
+        ("more_faces", "face", True),
+    ],
+)
+def test_panels_are_parts_of_it(name: str, parent: str, closed: bool) -> None:
     panel = getattr(bpy.types, f"UVMAP_ID_PT_{name}")
-    assert panel.bl_parent_id == "UVMAP_ID_PT_character"
-    assert "DEFAULT_CLOSED" in panel.bl_options
+    assert panel.bl_parent_id == f"UVMAP_ID_PT_{parent}"
+    assert ("DEFAULT_CLOSED" in panel.bl_options) is closed
+    assert panel.__doc__
 
 
 @pytest.mark.parametrize(("engine", "shown"), [("auto", True), ("uvmap-id", True), ("projection", False)])
@@ -107,14 +121,22 @@ def test_backend_of_preferences_comes_first(
 def test_disabling_leaves_nothing_behind(module: Callable[[str], ModuleType]) -> None:
     before = _registered()
     extension = module("")
-    for _ in range(3):
+    handlers = _handlers()
+    for _ in range(50):
         extension.unregister()
         assert not any("uvmap_id" in name.lower() for name in _registered())
         assert not hasattr(bpy.types.Scene, "uvmap_id")
         assert not hasattr(bpy.types.Object, "uvmap_id_shape")
-        assert module("runtime")._session is None
+        assert not hasattr(bpy.types.Material, "uvmap_id_look")
+        assert not any("uvmap_id" in str(handler) for handler in _handlers())
+        assert not logging.getLogger(PACKAGE).handlers
+        assert not module("current").is_open()
         extension.register()
     assert _registered() == before
+    assert [str(handler).split(" at ")[0] for handler in _handlers()] == [
+        str(handler).split(" at ")[0] for handler in handlers
+    ]
+    assert len(logging.getLogger(PACKAGE).handlers) == 1
     assert bpy.ops.uvmap_id.add_mannequin() == {"FINISHED"}
 
 
@@ -128,6 +150,11 @@ def test_timer_goes_with_the_extension(module: Callable[[str], ModuleType]) -> N
         assert not bpy.app.timers.is_registered(runtime._on_timer)
     finally:
         module("").register()
+
+
+def _handlers() -> list[object]:
+    lists = [getattr(bpy.app.handlers, name) for name in dir(bpy.app.handlers)]
+    return [handler for each in lists if isinstance(each, list) for handler in each]
 
 
 def _registered() -> set[str]:

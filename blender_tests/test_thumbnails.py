@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import base64
+import time
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import bpy
 import pytest
 from conftest import write_png
 
@@ -44,7 +46,7 @@ def test_the_newest_picture_is_shown_until_the_job_ends(module: Module, job: Any
 
 
 def test_a_job_keeps_its_newest_picture_while_it_runs(module: Module, job: Any, pictures: list[bytes]) -> None:
-    session, messages = module("runtime").session(), module("link.messages")
+    session, messages = module("current").session(), module("link.messages")
     for picture in pictures:
         session._follow(job, messages.Preview(job.id, base64.b64encode(picture).decode()))
         assert job.preview == picture
@@ -59,6 +61,32 @@ def test_a_picture_that_is_none_harms_nobody(module: Module, job: Any, picture: 
     job.preview = picture
     thumbnails.update([job])
     assert thumbnails.icon_of(job) == 0
+    thumbnails.update([])
+
+
+def test_files_become_icons_when_they_are_asked_for(module: Module, tmp_path: Path) -> None:
+    thumbnails = module("thumbnails")
+    write_png(tmp_path / "a.png", (255, 0, 0), 16)
+    for name in ("a.png", "none.png"):
+        # As a panel would, if there were windows.
+        thumbnails._wanted[str(tmp_path / name)] = None
+    assert thumbnails.update([])
+    assert not thumbnails.update([])
+    icon = thumbnails._files[str(tmp_path / "a.png")]
+    assert tuple(icon.image_size) == (16, 16)
+    assert list(icon.image_pixels_float[:4]) == [1.0, 0.0, 0.0, 1.0]
+    assert thumbnails._absent == {str(tmp_path / "none.png")}
+    assert not [image for image in bpy.data.images if "Preview" in image.name]
+    thumbnails.forget_file(str(tmp_path / "a.png"))
+    assert len(thumbnails._files) == 0
+
+
+def test_pictures_are_shown_at_once(module: Module, job: Any, pictures: list[bytes]) -> None:
+    thumbnails = module("thumbnails")
+    job.preview = pictures[0]
+    began = time.thread_time()
+    thumbnails.update([job])
+    assert time.thread_time() - began < 0.008
     thumbnails.update([])
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import io
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ from uvmap_id import __version__
 from uvmap_id.engines.base import Report, TextureSet
 from uvmap_id.link.errors import ErrorCode, UVMapError
 from uvmap_id.link.request import EXTRA_MAPS, MAPS, NORMAL_CONVENTIONS, TextureRequest
+from uvmap_id.link.texture_set import MANIFEST_KEYWORD, THUMBNAIL_CHUNK
 from uvmap_id.link.wire import build
 from uvmap_id.manifest import NOTICE, SOURCE_TYPE, write_texture_set
 
@@ -113,7 +115,10 @@ def test_directx_has_its_green_turned_over_and_nothing_else(tmp_path: Path) -> N
         write(tmp_path / convention, textures(), dataclasses.replace(REQUEST, normal_convention=convention))
         for convention in NORMAL_CONVENTIONS
     )
-    assert {name for name in ours if ours[name] != theirs[name]} == {"normal.png", "manifest.json"}
+    assert set(ours) == set(theirs)
+    for name in ("base_color.png", "roughness.png"):
+        one, other = (pixels_of(tmp_path / convention / name) for convention in NORMAL_CONVENTIONS)
+        assert np.array_equal(one, other)
     up, down = (pixels_of(tmp_path / convention / "normal.png") for convention in NORMAL_CONVENTIONS)
     assert np.array_equal(255 - up[..., 1], down[..., 1])
     assert np.array_equal(up[..., [0, 2]], down[..., [0, 2]])
@@ -141,3 +146,19 @@ def test_an_engine_that_breaks_its_promise_is_told_off(tmp_path: Path, made: Tex
     with pytest.raises(UVMapError) as caught:
         write(tmp_path / "set", made)
     assert caught.value.failure.code == ErrorCode.INTERNAL
+
+
+def test_each_map_holds_the_manifest_and_the_base_colour_a_small_picture(tmp_path: Path) -> None:
+    files = write(tmp_path / "set", textures())
+    whole = json.loads(files["manifest.json"])
+    for entry in whole["maps"].values():
+        del entry["sha256"]
+    for name in MAPS:
+        with Image.open(tmp_path / "set" / f"{name}.png") as picture:
+            picture.load()
+            assert json.loads(picture.info[MANIFEST_KEYWORD]) == whole
+    start = files["base_color.png"].index(THUMBNAIL_CHUNK)
+    size = int.from_bytes(files["base_color.png"][start - 4 : start])
+    with Image.open(io.BytesIO(files["base_color.png"][start + 4 : start + 4 + size])) as small:
+        assert small.size == (128, 128)
+    assert THUMBNAIL_CHUNK not in files["normal.png"]

@@ -2,17 +2,37 @@
 
 import bpy
 
-from . import body, export, generate, mannequin, motion, render, setup, transfer, weights
+from . import (
+    body,
+    export,
+    face,
+    generate,
+    history,
+    mannequin,
+    motion,
+    prompt,
+    queue,
+    render,
+    setup,
+    transfer,
+    ways_out,
+    weights,
+)
 
 _CLASSES = (
     *body.CLASSES,
     *export.CLASSES,
+    *face.CLASSES,
     *generate.CLASSES,
+    *history.CLASSES,
     *mannequin.CLASSES,
     *motion.CLASSES,
+    *prompt.CLASSES,
+    *queue.CLASSES,
     *render.CLASSES,
     *setup.CLASSES,
     *transfer.CLASSES,
+    *ways_out.CLASSES,
     *weights.CLASSES,
 )
 

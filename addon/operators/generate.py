@@ -1,15 +1,22 @@
-"""Generate Texture, and Cancel."""
+"""Generate Texture."""
 
 from __future__ import annotations
 
+import dataclasses
+import random
+from collections.abc import Sequence
+from pathlib import Path
+
 import bpy
 
-from .. import body, runtime
+from .. import body, recall, results
+from ..current import current, session
+from ..jobs import Job, Origin
 from ..link.errors import ErrorCode, UVMapError
-from ..link.photo import read_photos, with_photos
-from ..link.request import EXTRA_MAPS, FACES_LIMIT, TextureRequest
-from ..properties import diffusion_of, newest_job, rounded, settings_of
-from ..session import Job, outcome
+from ..link.photo import photo_hash, read_photos
+from ..link.request import EXTRA_MAPS, SEED_LIMIT, TextureRequest
+from ..properties import CharacterSettings, diffusion_of, rounded, settings_of
+from ..session import outcome
 from .base import ReportingOperator, path_of
 
 
@@ -21,92 +28,43 @@ class UVMAP_ID_OT_generate(ReportingOperator):  # noqa: N801 - Blender's rule fo
     # The step to undo is the material's, which comes later.
     bl_options = {"REGISTER"}  # noqa: RUF012 - Blender's own form.
 
-    @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        """One job a scene at a time."""
-        job = newest_job(context.scene)
-        cls.poll_message_set("This scene's texture is still being made; wait for it, or cancel it.")
-        return job is None or job.ended
-
     def act(self, context: bpy.types.Context) -> str:
         """Submit and return at once; in a script without windows, wait for the end."""
-        job = submit(context.scene)
+        jobs = submit_all(context.scene)
         if bpy.app.background:
-            folder = runtime.session().wait(job)
-            for warning in job.warnings:
+            folders = [session().wait(job) for job in jobs]
+            for warning in dict.fromkeys(warning for job in jobs for warning in job.warnings):
                 self.report({"WARNING"}, warning)
-            return f"The texture set lies in {folder}."
+            return f"The texture set lies in {folders[-1]}."
         # The first step now, so that a missing backend is an answer to the click.
-        runtime.session().tick()
-        if job.failure is not None:
-            outcome(job)
-        runtime.watch()
-        return "The texture is being made."
+        session().tick()
+        for job in jobs:
+            if job.failure is not None:
+                session().dismiss(job)
+                outcome(job)
+        return "The texture is being made." if len(jobs) == 1 else f"{len(jobs)} textures are being made."
 
 
-class UVMAP_ID_OT_cancel(ReportingOperator):  # noqa: N801 - Blender's rule for names of operators.
-    """End the job that makes this scene's texture"""
+class UVMAP_ID_OT_new_seed(ReportingOperator):  # noqa: N801 - Blender's rule for names of operators.
+    """Take another seed, at random"""
 
-    bl_idname = "uvmap_id.cancel"
-    bl_label = "Cancel"
-    bl_options = {"REGISTER"}  # noqa: RUF012 - Blender's own form.
-
-    @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        """Only while there is something to cancel."""
-        job = newest_job(context.scene)
-        cls.poll_message_set("No texture of this scene is being made.")
-        return job is not None and not job.ended
-
-    def act(self, context: bpy.types.Context) -> str:
-        """Ask the backend to end it."""
-        job = newest_job(context.scene)
-        if job is not None:
-            runtime.session().cancel(job)
-        return "The texture is being cancelled."
-
-
-class UVMAP_ID_OT_add_face(ReportingOperator):  # noqa: N801 - Blender's rule for names of operators.
-    """Make room for a further photo of the same person"""
-
-    bl_idname = "uvmap_id.add_face"
-    bl_label = "Add Photo"
+    bl_idname = "uvmap_id.new_seed"
+    bl_label = "New Seed"
     bl_options = {"REGISTER", "UNDO"}  # noqa: RUF012 - Blender's own form.
 
-    @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        """Up to the most that a request may hold."""
-        cls.poll_message_set(f"A character has at most {FACES_LIMIT} photos.")
-        return len(settings_of(context.scene).more_faces) < FACES_LIMIT - 1
-
     def act(self, context: bpy.types.Context) -> str:
-        """Add an empty entry."""
-        settings_of(context.scene).more_faces.add()
-        return "Choose the photo's file."
-
-
-class UVMAP_ID_OT_remove_face(ReportingOperator):  # noqa: N801 - Blender's rule for names of operators.
-    """Remove the last of the further photos"""
-
-    bl_idname = "uvmap_id.remove_face"
-    bl_label = "Remove Photo"
-    bl_options = {"REGISTER", "UNDO"}  # noqa: RUF012 - Blender's own form.
-
-    @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        """Only where there is one."""
-        cls.poll_message_set("There is no further photo.")
-        return len(settings_of(context.scene).more_faces) > 0
-
-    def act(self, context: bpy.types.Context) -> str:
-        """Remove the last entry."""
-        faces = settings_of(context.scene).more_faces
-        faces.remove(len(faces) - 1)
-        return "Removed a photo."
+        """Set it."""
+        settings_of(context.scene).seed = _random_seed()
+        return f"The seed is {settings_of(context.scene).seed}."
 
 
 def submit(scene: bpy.types.Scene) -> Job:
-    """Submit the job that a scene's settings describe.
+    """Submit the job that a scene's settings describe; of several variations, return the last. See `submit_all`."""
+    return submit_all(scene)[-1]
+
+
+def submit_all(scene: bpy.types.Scene) -> list[Job]:
+    """Submit a job for each variation of what a scene's settings describe.
 
     Raises:
         UVMapError: Something about the settings can't be used; nothing was started.
@@ -119,9 +77,44 @@ def submit(scene: bpy.types.Scene) -> Job:
         raise UVMapError(
             ErrorCode.FACE_FILE_MISSING, "No face image is chosen.", "Choose a photo of a face, PNG or JPEG."
         )
-    faces = [settings.face_image, *(face.path for face in settings.more_faces)]
-    photos = read_photos(path_of(face) for face in faces if face.strip())
-    request = TextureRequest(
+    faces = [face for face in (settings.face_image, *(face.path for face in settings.more_faces)) if face.strip()]
+    photos, first, more = named_photos(faces)
+    seeds = _seeds(settings)
+    described = dataclasses.replace(request_of(settings), face_sha256=first, more_faces=more)
+    requests = [dataclasses.replace(described, seed=seed) for seed in seeds]
+    origin = Origin(
+        *(scene.session_uid, target.session_uid, scene.name, target.name, bpy.data.filepath, results.home()),
+        faces=tuple(recall.absolute(face) for face in faces),
+    )
+    jobs = session().submit_all(requests, photos, origin)
+    settings.seed = seeds[0]
+    return jobs
+
+
+def named_photos(faces: Sequence[str]) -> tuple[tuple[bytes, ...], str, tuple[str, ...]]:
+    """The contents of files, and the hashes by which a request names them: the first one's, and those of the others.
+
+    Raises:
+        UVMapError: A file can't be read or is not worth sending.
+    """
+    paths = [path_of(face) for face in faces]
+    photos = read_photos(paths)
+    first, *more = (_hash_of(path, photo) for path, photo in zip(paths, photos, strict=True))
+    return photos, first, tuple(more)
+
+
+def _hash_of(path: Path, content: bytes) -> str:
+    """The content's hash. That of a large photo takes longer than a click may: known ones are not made again."""
+    hashes, status = current().hashes, path.stat()
+    stamp = (str(path), status.st_size, status.st_mtime_ns)
+    if stamp not in hashes:
+        hashes[stamp] = photo_hash(content)
+    return hashes[stamp]
+
+
+def request_of(settings: CharacterSettings) -> TextureRequest:
+    """The request that the settings describe, without its photos."""
+    return TextureRequest(
         face_sha256="",
         prompt=settings.prompt,
         subject=settings.subject,
@@ -133,7 +126,17 @@ def submit(scene: bpy.types.Scene) -> Job:
         normal_convention=settings.normal_convention,
         diffusion=diffusion_of(settings),
     )
-    return runtime.session().submit(with_photos(request, photos), photos, scene.session_uid, target.session_uid)
 
 
-CLASSES = (UVMAP_ID_OT_generate, UVMAP_ID_OT_cancel, UVMAP_ID_OT_add_face, UVMAP_ID_OT_remove_face)
+def _seeds(settings: CharacterSettings) -> list[int]:
+    """The seeds of all variations. Known before anything starts, so that each of them can be made again."""
+    if settings.seed_lock:
+        return [(settings.seed + number) % SEED_LIMIT for number in range(settings.variations)]
+    return [_random_seed() for _ in range(settings.variations)]
+
+
+def _random_seed() -> int:
+    return random.randrange(SEED_LIMIT)  # noqa: S311 - nothing is to be kept secret
+
+
+CLASSES = (UVMAP_ID_OT_generate, UVMAP_ID_OT_new_seed)

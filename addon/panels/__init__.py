@@ -2,9 +2,22 @@
 
 import bpy
 
-from . import body, character, export, mannequin, pose
+from . import body, character, export, face, generate, history, mannequin, material, pose, prompt, queue
 
-_CLASSES = (*character.CLASSES, *body.CLASSES, *mannequin.CLASSES, *pose.CLASSES, *export.CLASSES)
+# In the order in which they stand below each other.
+_CLASSES = (
+    *character.CLASSES,
+    *body.CLASSES,
+    *mannequin.CLASSES,
+    *pose.CLASSES,
+    *face.CLASSES,
+    *prompt.CLASSES,
+    *generate.CLASSES,
+    *queue.CLASSES,
+    *history.CLASSES,
+    *material.CLASSES,
+    *export.CLASSES,
+)
 
 
 def register() -> None:

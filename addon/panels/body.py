@@ -1,4 +1,4 @@
-"""The body's part of the tab: its UV layout, and the shape of a body model."""
+"""The panel Body: which mesh gets the texture, its UV layout, and the shape of a body model."""
 
 # pyright: reportOptionalMemberAccess=false
 # While a panel is drawn it has a layout.
@@ -11,36 +11,39 @@ from ..preferences import preferences_of
 from ..properties import settings_of
 from ..smpl.build import SHAPE
 from ..smpl.follow import family_of_body, keys
+from .base import OpenPanel
 
 _SLIDERS = 10
 
 
-class UVMAP_ID_PT_body(bpy.types.Panel):  # noqa: N801 - Blender's rule for names of panels.
-    """Which UV layout the body has, and the sliders of a body model"""
+class UVMAP_ID_PT_body(OpenPanel):  # noqa: N801 - Blender's rule for names of panels.
+    """Which mesh gets the texture, which UV layout it has, and the sliders of a body model"""
 
     bl_idname = "UVMAP_ID_PT_body"
     bl_label = "Body"
-    bl_parent_id = "UVMAP_ID_PT_character"
-    bl_space_type = "VIEW_3D"
-    bl_region_type = "UI"
-    bl_options = {"DEFAULT_CLOSED"}  # noqa: RUF012 - Blender's own form.
+    page = "body"
 
     def draw(self, context: bpy.types.Context) -> None:
         """Draw the panel."""
-        layout = self.layout
-        layout.use_property_split = True
-        layout.use_property_decorate = False
-        settings, preferences = settings_of(context.scene), preferences_of()
-        column = layout.column()
-        if settings.body is not None:
-            column.label(text=settings.body_layout, icon="UV")
+        column, settings = self.column(), settings_of(context.scene)
+        column.prop(settings, "body")
+        row = column.row(align=True)
+        row.operator("uvmap_id.add_mannequin", text="Mannequin", icon="OUTLINER_OB_ARMATURE")
+        row.operator("uvmap_id.add_body", text="From File", icon="IMPORT")
+        if settings.body is None:
+            return
+        column.label(text=settings.body_layout, icon="UV")
         column.prop(settings, "assign_anyway")
+        family = family_of_body(settings.body)
+        if family is not None:
+            self._draw_templates(column)
+            self._draw_shape(settings.body, family.name)
+
+    def _draw_templates(self, column: bpy.types.UILayout) -> None:
+        preferences = preferences_of()
         if preferences is not None:
             column.prop(preferences, "smpl_uv_template")
             column.prop(preferences, "smplx_uv_template")
-        family = family_of_body(settings.body)
-        if settings.body is not None and family is not None:
-            self._draw_shape(settings.body, family.name)
 
     def _draw_shape(self, body: bpy.types.Object, family: str) -> None:
         column = self.layout.column(align=True)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import bpy
 
-from .character import SubPanel
+from .base import SubPanel
 
 
 class UVMAP_ID_PT_export(SubPanel):  # noqa: N801 - Blender's rule for names of panels.
@@ -15,6 +15,7 @@ class UVMAP_ID_PT_export(SubPanel):  # noqa: N801 - Blender's rule for names of 
 
     bl_idname = "UVMAP_ID_PT_export"
     bl_label = "Transfer and Export"
+    page = "export"
 
     def draw(self, context: bpy.types.Context) -> None:
         """Draw the panel."""
@@ -26,6 +27,7 @@ class UVMAP_ID_PT_export(SubPanel):  # noqa: N801 - Blender's rule for names of 
         column.operator("uvmap_id.transfer_texture", icon="RENDERLAYERS")
         column.separator()
         column.operator("uvmap_id.export_character", icon="EXPORT")
+        column.operator("uvmap_id.render_character", icon="RENDER_STILL")
 
 
 CLASSES = (UVMAP_ID_PT_export,)

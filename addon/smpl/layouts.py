@@ -30,6 +30,8 @@ ALIKE = 0.87
 _MOST_BYTES = 100_000_000
 # Corners of faces that meet in one UV point differ by rounding.
 _STEPS = 4096
+# More than there are steps from -1 to 2.
+_ROW = 4 * _STEPS
 _SCALE = 1_000_000
 
 
@@ -61,7 +63,10 @@ def fingerprint(uvs: NDArray[np.floating]) -> NDArray[np.float64]:
         uvs: (N, 2); what is no number is left out, what lies outside the square counts at its border.
     """
     finite = np.clip(uvs[np.isfinite(uvs).all(axis=1)], -1, 2)
-    points = np.unique(np.rint(finite * _STEPS).astype(np.int64), axis=0) / _STEPS
+    # One number a point: sorting those takes a tenth of the time that sorting pairs does.
+    steps = np.rint(finite * _STEPS).astype(np.int64) + _STEPS
+    distinct = np.unique(steps[:, 0] * _ROW + steps[:, 1])
+    points = (np.stack(np.divmod(distinct, _ROW), axis=1) - _STEPS) / _STEPS
     places = np.clip(points * CELLS - 0.5, 0, CELLS - 1)
     corner = np.minimum(places.astype(np.int64), CELLS - 2)
     part = places - corner

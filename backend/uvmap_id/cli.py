@@ -15,6 +15,7 @@ import typer
 
 from uvmap_id import __version__
 from uvmap_id.cli_errors import EXIT_FAILED, errors_reported
+from uvmap_id.cli_face import face as look_at_face
 from uvmap_id.cli_jobs import jobs
 from uvmap_id.cli_serve import keys, serve, stop
 from uvmap_id.cli_weights import weights
@@ -51,6 +52,7 @@ app.add_typer(jobs, name="jobs")
 app.add_typer(keys, name="keys")
 app.add_typer(bodies, name="bodies")
 app.add_typer(weights, name="weights")
+app.command(name="face")(look_at_face)
 
 
 def main() -> None:

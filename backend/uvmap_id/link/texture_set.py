@@ -11,6 +11,10 @@ from .request import EXTRA_MAPS, MAPS
 
 MANIFEST_NAME = "manifest.json"
 MANIFEST_LIMIT = 1024 * 1024
+# In the maps' files: the keyword of the text that holds the manifest, and the base colour's chunk with a small PNG of
+# itself: ancillary, private, and not to be copied by programs that change the picture.
+MANIFEST_KEYWORD = "uvmap_id"
+THUMBNAIL_CHUNK = b"thMB"
 
 
 def map_file(name: str) -> str:

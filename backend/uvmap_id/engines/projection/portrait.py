@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -60,20 +61,30 @@ class PortraitReader:
         image = read_photo(photo)
         faces = self._faces.find(image)
         if not faces:
-            raise UVMapError(
-                ErrorCode.FACE_NOT_FOUND,
-                "No face was found in the photo.",
-                "Choose a photo that shows one face from the front, well lit and not covered.",
-            )
+            raise no_face()
         face = faces[0]
-        warnings = [f"The photo shows {len(faces)} faces; the largest one was used."] if len(faces) > 1 else []
-        warnings += _checked_size(face) + _checked_light(image, face)
+        warnings = checked_count(faces) + checked_size(face) + checked_light(image, face)
         pose = fit_face(face, shape, atlas)
-        warnings += _checked_pose(pose)
+        warnings += checked_pose(pose)
         return Portrait(image, face, pose, self._people.mask(image), tuple(warnings))
 
 
-def _checked_size(face: FaceLandmarks) -> list[str]:
+def no_face() -> UVMapError:
+    """The error for a photo without a face."""
+    return UVMapError(
+        ErrorCode.FACE_NOT_FOUND,
+        "No face was found in the photo.",
+        "Choose a photo that shows one face from the front, well lit and not covered.",
+    )
+
+
+def checked_count(faces: Sequence[FaceLandmarks]) -> list[str]:
+    """Warn of a crowd."""
+    return [f"The photo shows {len(faces)} faces; the largest one was used."] if len(faces) > 1 else []
+
+
+def checked_size(face: FaceLandmarks) -> list[str]:
+    """Warn of a small face. Raises `UVMapError` (face_too_small)."""
     if face.eye_distance < _TOO_SMALL:
         raise UVMapError(
             ErrorCode.FACE_TOO_SMALL,
@@ -88,7 +99,8 @@ def _checked_size(face: FaceLandmarks) -> list[str]:
     ]
 
 
-def _checked_light(image: NDArray[np.uint8], face: FaceLandmarks) -> list[str]:
+def checked_light(image: NDArray[np.uint8], face: FaceLandmarks) -> list[str]:
+    """Warn of a dark face in a photo, (H, W, 3) uint8 sRGB. Raises `UVMapError` (photo_too_dark)."""
     low = np.floor(face.points[:, :2].min(axis=0)).astype(int).clip(0)
     high = np.ceil(face.points[:, :2].max(axis=0)).astype(int)
     brightness = float(image[low[1] : high[1], low[0] : high[0]].max(axis=-1).mean())
@@ -101,7 +113,8 @@ def _checked_light(image: NDArray[np.uint8], face: FaceLandmarks) -> list[str]:
     return ["The face is dark; its texture will be noisy."] if brightness < _DARK else []
 
 
-def _checked_pose(pose: Pose) -> list[str]:
+def checked_pose(pose: Pose) -> list[str]:
+    """Warn of a face that is turned. Raises `UVMapError` (face_turned_away)."""
     if pose.turned > _TOO_TURNED:
         raise UVMapError(
             ErrorCode.FACE_TURNED_AWAY,
