@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import bpy
 
+from .link.connection import Connection
 from .link.launcher import COMMAND
+from .setup.remote import connection_to
 
 if TYPE_CHECKING:
     from .setup.installer.job import Job
@@ -104,6 +106,18 @@ def backend_command() -> list[str]:
         return [str(chosen)]
     named = os.environ.get(BACKEND_VARIABLE)
     return [named] if named else _set_up_command() or [COMMAND]
+
+
+def remote_backend() -> Connection | None:
+    """The backend on another computer that was chosen; None where this computer's is used.
+
+    Raises:
+        UVMapError: What was typed can't be right, or this computer's key can't be read.
+    """
+    chosen = preferences_of()
+    if chosen is None or chosen.place != "REMOTE":
+        return None
+    return connection_to(chosen.remote_host, chosen.remote_port, chosen.remote_key)
 
 
 def backend_source() -> str:

@@ -11,6 +11,7 @@ from .current import Current, session
 from .errors import attempt
 from .faces import FaceChecks
 from .history import History, body_of, scene_of
+from .launching import Elsewhere, Launching
 from .link.errors import Failure
 from .link.launcher import Launch
 from .session import EAGER_S, Delivery, Job, Session, Step
@@ -25,7 +26,7 @@ def register() -> None:
     """Open the session. Nothing is started or connected before the first job."""
     current.begin(
         Current(
-            Session(deliver, lambda: Launch(preferences.backend_command()), wake=_wake),
+            Session(deliver, _launch, wake=_wake),
             FaceChecks(preferences.backend_command, _faces_folder, recall.absolute, wake=_wake),
             History(),
         )
@@ -132,6 +133,12 @@ def _on_timer() -> float | None:
         delay = attempt(tick)
         return None if isinstance(delay, Failure) else delay
     return None
+
+
+def _launch() -> Launching:
+    """Looks for the backend that the preferences name, and starts one on this computer."""
+    elsewhere = preferences.remote_backend()
+    return Launch(preferences.backend_command()) if elsewhere is None else Elsewhere(elsewhere)
 
 
 def _wake() -> None:

@@ -6,21 +6,25 @@ for Blender's data is up to the `deliver` that the session was made with.
 
 from __future__ import annotations
 
+import secrets
+import tempfile
 import time
 from collections import deque
-from collections.abc import Callable, Generator, Sequence
-from dataclasses import dataclass
-from enum import Enum
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Protocol
 
+from .delivery import Arrival, Deliver, Delivery, Step, next_step
 from .errors import attempt
 from .jobs import Job, JobState, Origin
+from .launching import Launching
 from .link.client import Client, error_of
 from .link.connection import Connection
+from .link.disk import remove
+from .link.downloads import Fetched, NotFetched
 from .link.errors import ErrorCode, Failure, UVMapError
-from .link.messages import Accepted, Answer, Cancelled, Done, Failed, Preview, Progress, Refused
+from .link.exchange import Event
+from .link.messages import Accepted, Cancelled, Done, Failed, Preview, Progress, Refused
 from .link.photo import check_photos
 from .link.request import TextureRequest
 
@@ -34,38 +38,13 @@ _TICK_BUDGET_S, _READ_BUDGET_S = 0.003, 0.002
 _RESTARTS = 2
 # Ended jobs that a queue still shows.
 _ENDED_LIMIT = 30
-
-
-class Step(Enum):
-    """What a delivery says after each of its steps."""
-
-    MORE = "more"  # the next step may follow at once
-    NEXT_TICK = "next tick"
-
-
-Delivery = Generator[Step, None, Path]
-Deliver = Callable[[Job, Path], Delivery]
-
-
-class Launching(Protocol):
-    """What the session needs of `link.launcher.Launch`."""
-
-    def poll(self) -> Connection | None:
-        """The connection of a server that answers, or None while there is none yet."""
-        ...
-
-    def close(self) -> None:
-        """Stop looking."""
-        ...
-
-
-@dataclass(slots=True)
-class _Arrival:
-    """A finished job whose maps are on their way to their place."""
-
-    job: Job
-    done: Done
-    delivery: Delivery
+# So long the backend may take to confirm that it has forgotten the last job; otherwise it keeps that in its list.
+_FAREWELL_S = 5.0
+# Tells this Blender's jobs from another's, in the backend's list.
+_SESSION = f"blender-{secrets.token_hex(4)}"
+_ENDED_UNEXPECTEDLY = Failure(
+    ErrorCode.BACKEND_LOST.value, "The backend has ended unexpectedly.", "Generate again: the backend is started anew."
+)
 
 
 class Session:
@@ -75,7 +54,7 @@ class Session:
         self,
         deliver: Deliver,
         launch: Callable[[], Launching],
-        connect: Callable[[Connection], Client] = Client.connect,
+        connect: Callable[[Connection], Client] = lambda connection: Client.connect(connection, "blender", _SESSION),
         clock: Callable[[], float] = time.monotonic,
         wake: Callable[[], None] = lambda: None,
     ) -> None:
@@ -98,7 +77,11 @@ class Session:
         self._client: Client | None = None
         self._waiting: list[Job] = []
         self._sent: dict[str, Job] = {}
-        self._arriving: deque[_Arrival] = deque()
+        # Finished jobs whose files are on their way from another computer.
+        self._fetching: dict[str, tuple[Done, Path]] = {}
+        self._reviving = False
+        self._linger_until = 0.0
+        self._arriving: deque[Arrival] = deque()
         self._newest: dict[int, Job] = {}
         self._jobs: list[Job] = []
         self.changes = 0
@@ -207,6 +190,7 @@ class Session:
         """
         deadline = self._clock() + _TICK_BUDGET_S
         try:
+            self._revive_backend()
             self._reach_backend()
             self._receive()
         except UVMapError as error:
@@ -214,7 +198,7 @@ class Session:
         self._advance(deadline)
         self._rest()
         if not self.busy:
-            return None
+            return None if self._client is None else BUSY_S
         eager = self._arriving or self._waiting or any(job.state is JobState.STARTING for job in self._sent.values())
         return EAGER_S if eager else BUSY_S
 
@@ -251,12 +235,40 @@ class Session:
         """Forget all jobs and let go of the backend, which goes on without this session."""
         for arrival in self._arriving:
             arrival.delivery.close()
-        for jobs in (self._waiting, self._sent, self._arriving, self._newest, self._jobs):
+        for _, scratch in self._fetching.values():
+            remove(scratch)
+        for jobs in (self._waiting, self._sent, self._fetching, self._arriving, self._newest, self._jobs):
             jobs.clear()
+        self._linger_until = 0.0
         self._rest()
 
+    def _revive_backend(self) -> None:
+        """A backend that died is started again, and the same client finds it; its jobs are on its disk."""
+        if self._client is None or not self._sent:
+            return
+        if self._client.server_gone and not self._reviving:
+            self._reviving = True
+            for job in list(self._sent.values()):
+                self._note_restart(job)
+        if not self._reviving or not self._sent:
+            return
+        self._launching = self._launching or self._launch_backend()
+        if self._launching.poll() is not None:
+            self._launching.close()
+            self._launching, self._reviving = None, False
+
+    def _note_restart(self, job: Job) -> None:
+        job.restarts += 1
+        if job.restarts > _RESTARTS:
+            job.restarts = _RESTARTS
+            self._end(job, JobState.FAILED, _ENDED_UNEXPECTEDLY)
+            return
+        job.notice = f"{_ENDED_UNEXPECTEDLY.message} It was started again."
+        job.state, job.stage, job.fraction, job.preview = JobState.STARTING, "Starting the backend again", 0.0, b""
+        self._changed()
+
     def _reach_backend(self) -> None:
-        if not self._waiting:
+        if not self._waiting or self._reviving:
             return
         if self._client is None:
             self._launching = self._launching or self._launch_backend()
@@ -290,9 +302,9 @@ class Session:
         for answer in client.poll(budget_s=_READ_BUDGET_S):
             job = self._sent.get(getattr(answer, "job", ""))
             if job is not None:
-                self._follow(job, answer)
+                self._follow(client, job, answer)
 
-    def _follow(self, job: Job, answer: Answer) -> None:
+    def _follow(self, client: Client, job: Job, answer: Event) -> None:
         match answer:
             case Accepted():
                 job.state, job.stage = JobState.QUEUED, "Waiting for its turn"
@@ -300,8 +312,15 @@ class Session:
                 job.progress("Cancelling" if job.cancelling else answer.stage, answer.fraction, self._clock())
             case Preview():
                 job.preview = answer.picture
+            case Done() if client.connection.local:
+                self._arrive(job, answer, Path(answer.folder))
             case Done():
-                self._arrive(job, answer)
+                self._fetch(client, job, answer)
+            case Fetched() if job.id in self._fetching:
+                done, scratch = self._fetching.pop(job.id)
+                self._arrive(job, done, answer.folder, scratch)
+            case NotFetched():
+                self._end(job, JobState.FAILED, answer.failure)
             case Failed(code=ErrorCode.BACKEND_LOST):
                 self._lost(job, answer.failure)
             case Refused(code=ErrorCode.JOB_UNKNOWN) if job.restarts:
@@ -331,32 +350,48 @@ class Session:
         else:
             self._waiting.append(job)
 
-    def _arrive(self, job: Job, done: Done) -> None:
-        begun = attempt(lambda: self._deliver(job, Path(done.folder)))
+    def _fetch(self, client: Client, job: Job, done: Done) -> None:
+        scratch = Path(tempfile.mkdtemp(prefix="uvmap-id-"))
+        job.state, job.stage, job.preview = JobState.RUNNING, "Fetching the maps", b""
+        self._fetching[job.id] = (done, scratch)
+        client.fetch(job.id, scratch / "set")
+
+    def _arrive(self, job: Job, done: Done, folder: Path, scratch: Path | None = None) -> None:
+        begun = attempt(lambda: self._deliver(job, folder))
         if isinstance(begun, Failure):
             self._end(job, JobState.FAILED, begun)
             return
         del self._sent[job.id]
         job.state, job.stage, job.preview = JobState.RUNNING, "Fetching the maps", b""
-        self._arriving.append(_Arrival(job, done, begun))
+        self._arriving.append(Arrival(job, done, begun, scratch))
 
     def _advance(self, deadline: float) -> None:
         """Bring arriving maps nearer to their place until the tick's time is over."""
         while self._arriving and self._clock() < deadline:
             arrival = self._arriving[0]
-            step = attempt(partial(_next, arrival.delivery))
+            step = attempt(partial(next_step, arrival.delivery))
             if isinstance(step, Step):
                 if step is Step.NEXT_TICK:
                     return
                 continue
             self._arriving.popleft()
+            if arrival.scratch is not None:
+                remove(arrival.scratch)
             if isinstance(step, Failure):
-                self._end(arrival.job, JobState.FAILED, step)
+                # The backend still has the maps: see "uvmap-id jobs fetch".
+                self._end(arrival.job, JobState.FAILED, step, has_all=False)
             else:
                 arrival.job.folder, arrival.job.fraction, arrival.job.warnings = step, 1.0, arrival.done.warnings
                 self._end(arrival.job, JobState.DONE)
 
-    def _end(self, job: Job, state: JobState, failure: Failure | None = None) -> None:
+    def _end(self, job: Job, state: JobState, failure: Failure | None = None, *, has_all: bool = True) -> None:
+        if job.id and has_all and self._client is not None and self._client.failure is None:
+            # Photo and prompt are nobody's business any more.
+            self._client.acknowledge(job.id)
+            self._linger_until = self._clock() + _FAREWELL_S
+        _, scratch = self._fetching.pop(job.id, (None, None))
+        if scratch is not None:
+            remove(scratch)
         job.state, job.failure, job.stage, job.preview = state, failure, "", b""
         job.seconds = self._clock() - job.started
         if state is JobState.DONE:
@@ -374,21 +409,16 @@ class Session:
 
     def _rest(self) -> None:
         """Without jobs, hold no socket: the backend may end when nobody needs it."""
-        if self._client is not None and (
-            self._client.failure is not None or not (self._waiting or self._sent or self._arriving)
-        ):
-            self._client.close()
-            self._client = None
-        if self._launching is not None and not self._waiting:
+        client = self._client
+        if client is not None and (client.failure is not None or not (self.busy or self._says_farewell(client))):
+            client.close()
+            self._client, self._reviving = None, False
+        if self._launching is not None and not self._waiting and not self._reviving:
             self._launching.close()
             self._launching = None
 
-
-def _next(delivery: Delivery) -> Step | Path:
-    try:
-        return next(delivery)
-    except StopIteration as end:
-        return end.value
+    def _says_farewell(self, client: Client) -> bool:
+        return client.acknowledging and not client.server_gone and self._clock() < self._linger_until
 
 
 def outcome(job: Job) -> Path:

@@ -38,26 +38,31 @@ from uvmap_id.link.errors import LinkError
 from uvmap_id.link.messages import (
     PROTOCOL,
     Accepted,
+    Acknowledge,
+    Acknowledged,
     Answer,
+    BlobState,
     Cancel,
     Cancelled,
     Done,
     Failed,
     Hello,
+    List,
+    Listing,
     Ping,
     Pong,
     Preview,
     Progress,
+    PutBlob,
     Refused,
     Shutdown,
     Status,
     Submit,
     Welcome,
-    decode,
-    encode,
 )
 from uvmap_id.link.process import process_start
 from uvmap_id.link.texture_set import files_of, read_manifest
+from uvmap_id.link.wire import decode, encode
 
 _STEP_MS = 20
 _LONG_S, _BRIEF_S = 60.0, 0.5
@@ -87,12 +92,16 @@ class FakeBackend:
         self._socket = self._context.socket(zmq.ROUTER)
         self._socket.setsockopt(zmq.LINGER, 200)
         public, secret = zmq.curve_keypair()
+        client_key, client_secret = (key.decode() for key in zmq.curve_keypair())
+        self._received: dict[str, int] = {}
         self._socket.curve_server, self._socket.curve_secretkey = True, secret
         self._socket.bind("tcp://127.0.0.1:*")
         endpoint = self._socket.getsockopt_string(zmq.LAST_ENDPOINT)
         pid, boot = os.getpid(), secrets.token_hex(16)
         self._connection = Connection(
-            endpoint, public.decode(), pid, process_start(pid) or "", boot, PROTOCOL, "0.0.0-fake"
+            *(endpoint, public.decode(), pid, process_start(pid) or "", boot, PROTOCOL, "0.0.0-fake"),
+            client_key=client_key,
+            client_secret=client_secret,
         )
         make_state_dir(state)
         write_connection(self._connection, state)
@@ -116,20 +125,28 @@ class FakeBackend:
             except zmq.Again:
                 return True
             try:
-                message, _ = decode(frames)
+                message, blob = decode(frames)
             except LinkError as error:
                 self._send(client, Refused(error.failure.code, error.failure.message))
                 continue
             if isinstance(message, Shutdown):
                 return False
-            self._answer(client, message)
+            self._answer(client, message, blob)
 
-    def _answer(self, client: bytes, message: object) -> None:
+    def _answer(self, client: bytes, message: object, blob: bytes) -> None:
         match message:
             case Hello():
                 self._send(client, Welcome(PROTOCOL, "0.0.0-fake", self._connection.boot))
             case Ping():
-                self._send(client, Pong())
+                self._send(client, Pong(self._connection.boot))
+            case PutBlob():
+                if blob:
+                    self._received[message.sha256] = message.offset + len(blob)
+                self._send(client, BlobState(message.sha256, self._received.get(message.sha256, 0)))
+            case List():
+                self._send(client, Listing((), message.since, False))
+            case Acknowledge():
+                self._send(client, Acknowledged(message.job))
             case Submit():
                 words = message.request.prompt.split()
                 script = Script(message.job, client, words, time.monotonic(), Accepted(message.job))

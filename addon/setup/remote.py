@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import re
 import time
 from collections.abc import Callable
 
-from ..link.client import LOST_S, Client, error_of
-from ..link.connection import Connection
+from ..link.client import Client, error_of
+from ..link.connection import Connection, make_state_dir, remote_connection, state_dir
+from ..link.disk import disk_error
 from ..link.errors import ErrorCode, UVMapError
-from ..link.messages import PROTOCOL
-from ..link.process import process_start
+from ..link.exchange import LOST_S
+from ..link.keys import CLIENT_KEY, own_keys
 
 _KEY = re.compile(r"[0-9a-zA-Z.\-:+=^!/*?&<>()\[\]{}@%$#]{40}")
 _HOST = re.compile(r"[A-Za-z0-9._:-]{1,253}")
@@ -34,9 +34,14 @@ def connection_to(host: str, port: int, key: str) -> Connection:
         raise _wrong("port", "Type a number from 1 to 65535.")
     if not _KEY.fullmatch(key.strip()):
         raise _wrong("public key", "Copy all 40 characters that the backend shows there.")
-    me = os.getpid()
-    # A process elsewhere can't be watched from here: this one stands in for it.
-    return Connection(f"tcp://{host.strip()}:{port}", key.strip(), me, process_start(me) or "", "", PROTOCOL, "")
+    name = host.strip()
+    address = f"[{name}]" if ":" in name else name
+    try:
+        make_state_dir(state_dir())
+        keys = own_keys(state_dir(), CLIENT_KEY)
+    except OSError as error:
+        raise disk_error(error, state_dir()) from error
+    return remote_connection(f"tcp://{address}:{port}", key.strip(), keys)
 
 
 class RemoteTest:
@@ -57,7 +62,8 @@ class RemoteTest:
         self._client.poll()
         if self._client.welcome is not None:
             return self._client.welcome.version
-        if self._client.failure is not None and self._client.failure.code == ErrorCode.BACKEND_INCOMPATIBLE:
+        telling = (ErrorCode.BACKEND_INCOMPATIBLE, ErrorCode.BACKEND_REFUSED)
+        if self._client.failure is not None and self._client.failure.code in telling:
             raise error_of(self._client.failure)
         if self._client.failure is not None or self._clock() > self._deadline:
             raise UVMapError(

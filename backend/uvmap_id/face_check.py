@@ -21,9 +21,9 @@ from PIL import Image, ImageDraw
 from uvmap_id import __version__
 from uvmap_id.link.disk import disk_error, remove
 from uvmap_id.link.errors import Failure, LinkError, UVMapError
-from uvmap_id.link.messages import build
 from uvmap_id.link.photo import photo_hash
 from uvmap_id.link.photo import read_photo as read_file
+from uvmap_id.link.wire import build
 
 FORMAT = 1
 THUMBNAIL_SIDE = 256

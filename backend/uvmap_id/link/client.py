@@ -100,6 +100,11 @@ class Client:
         return self._exchange.away_s
 
     @property
+    def acknowledging(self) -> bool:
+        """True while the server has not confirmed all that was acknowledged."""
+        return self._exchange.owed.holds(Acknowledge)
+
+    @property
     def server_gone(self) -> bool:
         """True while there is no server process on this machine; once one is started, this client finds it."""
         return self._exchange.server_gone

@@ -43,6 +43,10 @@ class Owed:
         """True while an answer is owed."""
         return bool(self._entries)
 
+    def holds(self, kind: type[Answered]) -> bool:
+        """True while the answer to a command of a kind is owed."""
+        return any(isinstance(entry.command, kind) for entry in self._entries)
+
     def add(self, command: Answered) -> None:
         """One more. The same one again, or a newer one that undoes it, takes its place."""
         if not isinstance(command, List):
