@@ -14,11 +14,14 @@ import bpy
 import bpy.utils.previews
 import numpy as np
 from bpy.utils.previews import ImagePreviewCollection
+from numpy.typing import NDArray
 
 from .session import Job
 
 _FILES_LIMIT = 200
 _SIDE_LIMIT = 1024
+# As Blender draws icons in lists.
+_ICON_SIDE = 32
 
 _icons: ImagePreviewCollection | None = None
 _files: ImagePreviewCollection | None = None
@@ -129,5 +132,13 @@ def _load(icons: ImagePreviewCollection, name: str, picture: bytes) -> None:
             image.pixels.foreach_get(pixels)  # pyright: ignore[reportArgumentType]
             icon.image_size = (width, height)  # pyright: ignore[reportAttributeAccessIssue] - as above
             icon.image_pixels_float.foreach_set(pixels)  # pyright: ignore[reportArgumentType]
+            icon.icon_size = (_ICON_SIDE, _ICON_SIDE)  # pyright: ignore[reportAttributeAccessIssue]
+            small = pixels.reshape(height, width, 4)[_spread(height)][:, _spread(width)]
+            icon.icon_pixels_float.foreach_set(small.ravel())  # pyright: ignore[reportArgumentType]
     finally:
         bpy.data.images.remove(image)
+
+
+def _spread(length: int) -> NDArray[np.int64]:
+    """The pixels of a row or column that a list's small icons show."""
+    return ((np.arange(_ICON_SIDE) + 0.5) * length / _ICON_SIDE).astype(np.int64)

@@ -67,6 +67,7 @@ from uvmap_id.link.wire import decode, encode
 _STEP_MS = 20
 _LONG_S, _BRIEF_S = 60.0, 0.5
 _PREVIEW_EVERY = 10
+_DESERTED_S = 60.0
 
 
 @dataclass
@@ -107,8 +108,11 @@ class FakeBackend:
         write_connection(self._connection, state)
 
     def serve(self) -> None:
-        while True:
-            self._socket.poll(_STEP_MS)
+        heard = time.monotonic()
+        # Nobody is to find one of these running after the tests.
+        while time.monotonic() - heard < _DESERTED_S:
+            if self._socket.poll(_STEP_MS):
+                heard = time.monotonic()
             if not self._answer_all():
                 break
             for script in list(self._jobs.values()):
