@@ -13,7 +13,7 @@ import bpy
 
 from . import png
 from .link.errors import ErrorCode, LinkError, UVMapError
-from .link.messages import build
+from .link.wire import build
 from .link.photo import photo_hash
 from .link.request import SETTINGS, TextureRequest
 from .link.texture_set import MANIFEST_LIMIT
