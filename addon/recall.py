@@ -13,10 +13,10 @@ import bpy
 
 from . import png
 from .link.errors import ErrorCode, LinkError, UVMapError
-from .link.wire import build
 from .link.photo import photo_hash
 from .link.request import SETTINGS, TextureRequest
 from .link.texture_set import MANIFEST_LIMIT
+from .link.wire import build
 from .properties import CharacterSettings
 
 _PLAIN = ("prompt", "subject", "engine", "seed", "relight", "normal_convention")

@@ -6,6 +6,7 @@ for Blender's data is up to the `deliver` that the session was made with.
 
 from __future__ import annotations
 
+import math
 import secrets
 import tempfile
 import time
@@ -40,6 +41,7 @@ _RESTARTS = 2
 _ENDED_LIMIT = 30
 # So long the backend may take to confirm that it has forgotten the last job; otherwise it keeps that in its list.
 _FAREWELL_S = 5.0
+_FIND_S = 5.0
 # Tells this Blender's jobs from another's, in the backend's list.
 _SESSION = f"blender-{secrets.token_hex(4)}"
 _ENDED_UNEXPECTEDLY = Failure(
@@ -79,7 +81,7 @@ class Session:
         self._sent: dict[str, Job] = {}
         # Finished jobs whose files are on their way from another computer.
         self._fetching: dict[str, tuple[Done, Path]] = {}
-        self._reviving = False
+        self._reviving, self._revived_at = False, -math.inf
         self._linger_until = 0.0
         self._arriving: deque[Arrival] = deque()
         self._newest: dict[int, Job] = {}
@@ -244,18 +246,20 @@ class Session:
 
     def _revive_backend(self) -> None:
         """A backend that died is started again, and the same client finds it; its jobs are on its disk."""
-        if self._client is None or not self._sent:
+        if self._client is None or not self._client.server_gone:
+            self._reviving = False
             return
-        if self._client.server_gone and not self._reviving:
-            self._reviving = True
+        if not self._reviving:
+            self._reviving, self._revived_at = True, -math.inf
             for job in list(self._sent.values()):
                 self._note_restart(job)
-        if not self._reviving or not self._sent:
+        # Once one answers, the client needs a moment to find it.
+        if not self._sent or self._clock() - self._revived_at < _FIND_S:
             return
         self._launching = self._launching or self._launch_backend()
         if self._launching.poll() is not None:
             self._launching.close()
-            self._launching, self._reviving = None, False
+            self._launching, self._revived_at = None, self._clock()
 
     def _note_restart(self, job: Job) -> None:
         job.restarts += 1

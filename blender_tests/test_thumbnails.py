@@ -48,10 +48,10 @@ def test_the_newest_picture_is_shown_until_the_job_ends(module: Module, job: Any
 def test_a_job_keeps_its_newest_picture_while_it_runs(module: Module, job: Any, pictures: list[bytes]) -> None:
     session, messages = module("current").session(), module("link.messages")
     for picture in pictures:
-        session._follow(job, messages.Preview(job.id, base64.b64encode(picture).decode()))
+        session._follow(None, job, messages.Preview(job.id, base64.b64encode(picture).decode()))
         assert job.preview == picture
-    session._follow(job, messages.Preview(job.id, "no base64"))
-    session._follow(job, messages.Cancelled(job.id))
+    session._follow(None, job, messages.Preview(job.id, "no base64"))
+    session._follow(None, job, messages.Cancelled(job.id))
     assert (job.preview, job.state.value) == (b"", "cancelled")
 
 
