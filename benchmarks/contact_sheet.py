@@ -21,6 +21,8 @@ from PIL import Image, ImageDraw, ImageFont
 
 from uvmap_id.atlas.raster import Raster
 from uvmap_id.atlas.view import Camera, lookup, shade
+from uvmap_id.bodies.poses import POSES, struck
+from uvmap_id.bodies.skeleton import Joints
 from uvmap_id.engines.base import TextureSet
 from uvmap_id.engines.projection.engine import ProjectionEngine
 from uvmap_id.link.request import TextureRequest
@@ -47,12 +49,17 @@ class Mannequin:
 
     @classmethod
     def load(cls) -> Mannequin:
-        """Read it from the extension's assets."""
+        """Read it from the extension's assets, and let its arms hang."""
         with np.load(ROOT / "addon/assets/mannequin.npz", allow_pickle=False) as stored:
-            faces, uvs, vertices, materials = (stored[name] for name in ("faces", "uvs", "vertices", "face_materials"))
+            body = dict(stored)
+        faces, uvs, materials = body["faces"], body["uvs"], body["face_materials"]
+        weights = np.zeros((len(body["vertices"]), len(body["bone_names"])))
+        np.add.at(weights, (np.arange(len(weights))[:, None], body["weight_bones"]), body["weight_values"] / 255)
+        joints = Joints(body["bone_heads"].astype(np.float64), body["bone_tails"].astype(np.float64))
+        vertices, _ = struck(body["vertices"].astype(np.float64), weights, joints, POSES["relaxed"])
         quads = faces[:, 2] != faces[:, 3]
         return cls(
-            vertices.astype(np.float64),
+            vertices,
             np.concatenate([faces[:, [0, 1, 2]], faces[quads][:, [0, 2, 3]]]).astype(np.int64),
             np.concatenate([uvs[:, [0, 1, 2]], uvs[quads][:, [0, 2, 3]]]).astype(np.float64),
             np.concatenate([materials, materials[quads]]),
