@@ -39,6 +39,7 @@ def main() -> int:
     parser.add_argument("--oldest", type=int)
     parser.add_argument("--floor", type=int)
     parser.add_argument("--ballast", type=int)
+    parser.add_argument("--try-again-s", type=float)
     parser.add_argument("--queue", type=int)
     parser.add_argument("--keep-days", type=float, default=0.0)
     parser.add_argument("--worker-breaks-while", default="")
@@ -50,12 +51,15 @@ def main() -> int:
     from uvmap_id.link.connection import state_dir
     from uvmap_id.link.errors import UVMapError
     from uvmap_id.link.launcher import EXIT_ALREADY_RUNNING
+    from uvmap_id.server import space
     from uvmap_id.server.limits import RestartLimits, StageLimits
     from uvmap_id.server.main import AlreadyRunningError, ServerOptions, serve
     from uvmap_id.server.pool import PoolOptions
     from uvmap_id.server.retention import RetentionOptions
     from uvmap_id.server.store import StoreOptions
 
+    if arguments.try_again_s is not None:
+        space._TRY_AGAIN_S = arguments.try_again_s
     speak(arguments.protocol, arguments.oldest)
     worker = (sys.executable, str(Path(__file__).with_name("fault_worker.py")), arguments.worker_breaks_while)
     step = arguments.step_s

@@ -47,6 +47,7 @@ class Asked:
     should: type = Done
     accepted: bool = False
     ends: list[Event] = field(default_factory=list)
+    refusals: list[Refused] = field(default_factory=list)
     wrong: bool = False
 
 
@@ -143,6 +144,8 @@ class Rig:
                 continue
             if isinstance(event, Accepted | Progress | Done | Failed | Cancelled):
                 asked.accepted = True
+            if isinstance(event, Refused):
+                asked.refusals.append(event)
             if isinstance(event, _ENDS):
                 asked.ends.append(event)
                 # At once, because an acknowledged result goes.

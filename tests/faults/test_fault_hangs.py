@@ -17,7 +17,7 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals are a m
 
 MakeRig = Callable[..., Rig]
 
-TIMES = 10 if FULL else 2
+TIMES = 15 if FULL else 1
 LIMIT_S = 1.0
 HANGS = {"SIGSTOP of the worker": "freeze", "the interpreter's lock held for ever": "hold"}
 
