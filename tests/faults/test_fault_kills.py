@@ -14,6 +14,7 @@ import pytest
 from fault_client import CLIENT_POINTS
 from fault_server import CANCEL_POINT, SERVER_POINTS, START_POINTS
 from fault_worker import WORKER_POINTS
+from ledger import Entry
 from rig import FULL, PATIENCE_S, Rig, is_complete
 
 from uvmap_id.link.client import Client
@@ -179,7 +180,7 @@ def cancel_at(rig: Rig, client: Client, moment: str, crash: bool) -> None:
 def test_the_harness_sees_losses_where_nothing_is_recovered(make_rig: MakeRig) -> None:
     """The control: the same with a store that does not bring back what a dead server had claimed."""
     times = TIMES if FULL else 3
-    rig = make_rig("control: no recovery", "--no-recovery")
+    rig = make_rig("control: recovery taken out", "--no-recovery")
     rig.start()
     with rig.connect() as client:
         for _ in range(times):
@@ -193,6 +194,7 @@ def test_the_harness_sees_losses_where_nothing_is_recovered(make_rig: MakeRig) -
         rig.until(lambda: bool(good.ends), client)
         rig.finish(client, timeout_s=3)
     rig._judge_jobs()
-    assert rig.entry.faults == times
-    assert rig.entry.lost == times
-    assert rig.entry.ended == 1
+    seen = rig.entry
+    assert (seen.faults, seen.lost, seen.ended) == (times, times, 1)
+    # These losses are the harness's own doing, and stay out of the sums.
+    Entry(seen.scenario, figures={"killed": str(times), "jobs lost": f"{seen.lost} of {seen.accepted}"}).write()
