@@ -51,9 +51,10 @@ class Entry:
     @property
     def is_clean(self) -> bool:
         """Nothing happened that must never happen."""
-        return not any(
-            (self.lost, self.twice, self.wrong, self.strangers, self.personal_bytes, self.orphans)
-        ) and self.accepted == self.ended
+        return (
+            not any((self.lost, self.twice, self.wrong, self.strangers, self.personal_bytes, self.orphans))
+            and self.accepted == self.ended
+        )
 
     def write(self) -> None:
         """Add it to the file that the environment names; nothing where it names none."""

@@ -79,7 +79,9 @@ class Plan:
             return []
 
 
-def wrap(owner: Any, name: str, before: Callable[..., None] | None = None, after: Callable[[Any], None] | None = None) -> None:
+def wrap(
+    owner: Any, name: str, before: Callable[..., None] | None = None, after: Callable[[Any], None] | None = None
+) -> None:
     """Replace a function by one that does something before it, told its arguments, or after it, told its result."""
     real: Callable[..., Any] = getattr(owner, name)
 

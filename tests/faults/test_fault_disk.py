@@ -86,9 +86,7 @@ def test_a_full_disk_for_the_list_of_jobs_loses_none(make_rig: MakeRig, make_dis
             assert refused.refusals[0].code == "disk_full"
             filler.unlink()
             client.resume()
-            rig.until(
-                lambda running=running, queued=queued: bool(running.ends and queued.ends), client, timeout_s=90
-            )
+            rig.until(lambda running=running, queued=queued: bool(running.ends and queued.ends), client, timeout_s=90)
             assert paused(rig, client) == ""
     entry = rig.judge()
     assert entry.faults == TIMES

@@ -141,7 +141,7 @@ def test_fuzzed_messages_crash_nothing_and_hold_up_nobody(make_rig: MakeRig) -> 
     connection = rig.start()
     process = psutil.Process(connection.pid)
     seed = secrets.randbits(32)
-    dice, seeds = random.Random(seed), seeds_of(rig)
+    dice, seeds = random.Random(seed), seeds_of(rig)  # noqa: S311
     with RawClient(connection) as fuzzer, pinging(connection) as pings:
         for number in range(FUZZED // 20):
             fuzzer.send(fuzzed(dice, seeds))
@@ -232,7 +232,7 @@ def test_commands_that_come_twice_or_in_another_order(make_rig: MakeRig) -> None
     """Each way through the same commands ends with each job done at most once, or with a sentence."""
     rig = make_rig("replayed and reordered commands")
     connection = rig.start()
-    dice = random.Random(7)
+    dice = random.Random(7)  # noqa: S311
     done = 0
     with RawClient(connection) as client:
         for number in range(20 * TIMES):
@@ -245,7 +245,7 @@ def test_commands_that_come_twice_or_in_another_order(make_rig: MakeRig) -> None
                 *(Status(job), Acknowledge(job), Cancel(job), Retry(job, secrets.token_hex(16)), Purge((job,))),
                 *(Move(job, 1), GetChunk(job, "base_color.png", 0)),
             ]
-            chosen = dice.choices(commands, k=10) + [commands[0]]
+            chosen = [*dice.choices(commands, k=10), commands[0]]
             for command in chosen:
                 # The same bytes once more: a replay.
                 for _ in range(dice.choice((1, 1, 2))):

@@ -17,7 +17,7 @@ from rig import FULL, Rig
 
 from uvmap_id.link.client import Client
 from uvmap_id.link.exchange import Event
-from uvmap_id.link.messages import Accepted, Done, Ping, Pong, Progress, PutBlob, Submit
+from uvmap_id.link.messages import Accepted, Pong, Progress, PutBlob, Submit
 from uvmap_id.link.silence import Silence
 from uvmap_id.link.wire import encode
 

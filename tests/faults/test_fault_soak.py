@@ -22,7 +22,6 @@ from fault_worker import WORKER_POINTS
 from raw import RawClient
 from rig import FULL, Asked, Rig
 
-from uvmap_id.link.client import Client
 from uvmap_id.link.connection import read_connection
 from uvmap_id.link.errors import UVMapError
 from uvmap_id.link.messages import Cancelled, Done, Failed, Ping, Submit
@@ -202,7 +201,7 @@ def test_random_faults_over_random_jobs(make_rig: MakeRig) -> None:
     rig = make_rig(f"soak of {SOAK_S / 60:g} minutes", "--workers", "2")
     rig.start()
     sys.stdout.write(f"UVMAP_ID_SOAK_SEED={SEED}\n")
-    soak = Soak(rig, random.Random(SEED))
+    soak = Soak(rig, random.Random(SEED))  # noqa: S311
     ends_at = time.monotonic() + SOAK_S
     while time.monotonic() < ends_at:
         soak.step()
@@ -215,7 +214,11 @@ def test_random_faults_over_random_jobs(make_rig: MakeRig) -> None:
     for asked in unlucky:
         asked.wrong = False
     rig.entry.figures = {name: str(count) for name, count in sorted(soak.fired.items())}
-    rig.entry.figures |= {"jobs that lost three workers": str(len(unlucky)), "server at the end": f"{peak / 1e6:.0f} MB", "seed": str(SEED)}
+    rig.entry.figures |= {
+        "jobs that lost three workers": str(len(unlucky)),
+        "server at the end": f"{peak / 1e6:.0f} MB",
+        "seed": str(SEED),
+    }
     entry = rig.judge()
     assert all(soak.fired[name] for name in soak.faults), soak.fired
     assert peak < SERVER_LIMIT

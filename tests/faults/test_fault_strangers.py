@@ -32,6 +32,13 @@ TIMES = 10 if FULL else 2
 GREETING = b"\xff\0\0\0\0\0\0\0\1\x7f\3\1"
 
 
+RUBBISH: dict[int, Callable[[], bytes]] = {
+    1: lambda: GREETING + secrets.token_bytes(52),
+    2: lambda: secrets.token_bytes(1024),
+    3: lambda: b"GET / HTTP/1.1\r\n\r\n",
+}
+
+
 def pong_within(client: RawClient, limit_s: float) -> float:
     """How long a valid client waits for an answer."""
     began = time.perf_counter()
@@ -83,7 +90,7 @@ def test_rubbish_on_the_port_lets_nobody_in_and_holds_up_nobody(make_rig: MakeRi
             one.settimeout(0.0)
             kind = number % 4
             if kind:
-                one.send((b"", GREETING + secrets.token_bytes(52), secrets.token_bytes(1024), b"GET / HTTP/1.1\r\n\r\n")[kind])
+                one.send(RUBBISH[kind]())
             if kind < 2:
                 kept.append(one)
             else:
@@ -100,7 +107,10 @@ def test_rubbish_on_the_port_lets_nobody_in_and_holds_up_nobody(make_rig: MakeRi
             one.close()
         pong_within(friend, 5.0)
     rig.entry.strangers += answered
-    rig.entry.figures = {"slowest answer to a valid client": f"{1000 * slowest:.0f} ms", "growth": f"{growth / 1e6:.1f} MB"}
+    rig.entry.figures = {
+        "slowest answer to a valid client": f"{1000 * slowest:.0f} ms",
+        "growth": f"{growth / 1e6:.1f} MB",
+    }
     entry = rig.judge()
     assert entry.hostile == RUBBISH_CONNECTIONS
     assert growth < 60e6
@@ -120,7 +130,10 @@ def test_a_recorded_session_that_is_played_again_does_nothing(make_rig: MakeRig)
     """Everything that a client sent, as it stood on the wire, sent again by somebody without its keys."""
     rig = make_rig("replay of recorded bytes")
     connection = rig.start()
-    with proxy(connection) as between, Client.connect(dataclasses.replace(connection, endpoint=between.endpoint)) as client:
+    with (
+        proxy(connection) as between,
+        Client.connect(dataclasses.replace(connection, endpoint=between.endpoint)) as client,
+    ):
         asked = rig.submit(client)
         rig.until(lambda: bool(asked.ends), client)
         recorded = list(between.recorded)
@@ -151,12 +164,12 @@ def forged(path: Path, **values: object) -> None:
     path.chmod(0o600)
 
 
-FILES: dict[str, Callable[[Path], None]] = {
+FILES: dict[str, Callable[[Path], object]] = {
     "stale": lambda _: None,
     "half-written": lambda path: os.truncate(path, path.stat().st_size // 2),
     "forged: an endpoint elsewhere": lambda path: forged(path, endpoint="tcp://192.0.2.1:80"),
     "forged: a wrong server key": lambda path: forged(path, server_key=zmq.curve_keypair()[0].decode()),
-    "forged: more fields": lambda path: forged(path, **{"__class__": "x"}),
+    "forged: more fields": lambda path: forged(path, __class__="x"),
     "a pid that is used again": lambda path: forged(path, pid=os.getpid()),
     "readable by others": lambda path: path.chmod(0o644),
     "empty": lambda path: path.write_bytes(b""),
