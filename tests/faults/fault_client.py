@@ -40,7 +40,8 @@ def main() -> None:
     request = TextureRequest(photo_hash(photo), prompt, size=512, seed=seed)
     with Client.connect(read_connection(), "fault client") as client:
         watch(client, plan)
-        client.wait_until_welcome()
+        # Longer than a machine that does other work may take to write something to its disk.
+        client.wait_until_welcome(60)
         job = note.read_text() if note.exists() else ""
         if job:
             client.status(job)

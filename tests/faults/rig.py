@@ -65,7 +65,8 @@ class Rig:
         self.jobs: dict[str, Asked] = {}
         self.requests: dict[str, TextureRequest] = {}
         self.server: subprocess.Popen[bytes] | None = None
-        self.errors = folder / "server.err"
+        (folder / "said").mkdir()
+        self.errors = folder / "said" / "server.err"
         self._options = options
 
     # --- servers -----------------------------------------------------------------------------------------
@@ -259,6 +260,8 @@ class Rig:
             client.purge()
             self.until(lambda: any(isinstance(event, Purged) for event in client.poll()))
         self.entry.personal_bytes += bytes_of((self.marker.encode(), self.photo), self.state)
+        # What it says on its standard error goes to a log, too.
+        self.entry.personal_bytes += bytes_of((self.marker.encode(), self.photo), self.errors.parent)
 
 
 def bytes_of(markers: Iterable[bytes], folder: Path) -> int:
