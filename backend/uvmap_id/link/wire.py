@@ -140,9 +140,18 @@ def _checked(expected: Any, value: Any, where: str, growing: bool) -> Any:
         accepted: Any = (int, float) if plain is float else plain
         # bool is an int to Python, not to a reader of the protocol.
         if isinstance(value, accepted) and (plain is bool or not isinstance(value, bool)):
+            _check_storable(value, where)
             return _as_float(value, where) if plain is float else value
     name = expected.__name__ if isinstance(expected, type | types.GenericAlias) else str(expected)
     raise LinkError(f"{where} is not of type {name}.")
+
+
+def _check_storable(value: object, where: str) -> None:
+    """JSON may say what neither UTF-8 nor SQLite can: half a surrogate pair, and integers of any length."""
+    if isinstance(value, str) and any("\ud800" <= character <= "\udfff" for character in value):
+        raise LinkError(f"{where} is not Unicode.")
+    if isinstance(value, int) and not -(2**63) <= value < 2**63:
+        raise LinkError(f"{where} is too large a number.")
 
 
 def _as_float(value: float, where: str) -> float:
