@@ -22,6 +22,7 @@ from fault_worker import WORKER_POINTS
 from raw import RawClient
 from rig import FULL, Asked, Rig
 
+from uvmap_id.link.client import Client
 from uvmap_id.link.connection import read_connection
 from uvmap_id.link.errors import UVMapError
 from uvmap_id.link.exchange import Event
