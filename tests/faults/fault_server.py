@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import faulthandler
+import signal
 import sys
 import time
 from pathlib import Path
@@ -45,6 +47,9 @@ def main() -> int:
     parser.add_argument("--worker-breaks-while", default="")
     arguments = parser.parse_args()
     plan = Plan.current()
+    if sys.platform != "win32":
+        # Where it hangs, this tells at what.
+        faulthandler.register(signal.SIGUSR1)
     # Before the product is imported, which takes hold of the clock.
     set_clock(plan)
     wrap_everything(plan, arguments.no_recovery)
