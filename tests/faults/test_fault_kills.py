@@ -24,7 +24,7 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals are a m
 
 MakeRig = Callable[..., Rig]
 
-TIMES = 30 if FULL else 2
+TIMES = 30 if FULL else 1
 FAULT_CLIENT = str(Path(__file__).with_name("fault_client.py"))
 
 

@@ -28,7 +28,7 @@ from uvmap_id.link.wire import encode
 MakeRig = Callable[..., Rig]
 
 RUBBISH_CONNECTIONS = 2000 if FULL else 400
-TIMES = 10 if FULL else 2
+TIMES = 10 if FULL else 1
 GREETING = b"\xff\0\0\0\0\0\0\0\1\x7f\3\1"
 
 
