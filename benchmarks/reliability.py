@@ -37,8 +37,7 @@ def main() -> int:
         ledgers = arguments.ledger or [Path(folder, "ledger.jsonl")]
         if not arguments.ledger:
             code = run(ledgers[0], arguments.soak_s, arguments.k)
-        entries = [entry for ledger in ledgers for entry in read(ledger)]
-    entries.sort(key=lambda entry: entry.scenario)
+        entries = read(ledgers)
     table = f"{where()}\n\n{tables(entries)}"
     page = PAGE.read_text()
     before, _, rest = page.partition(BEGIN)

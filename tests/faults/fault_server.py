@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import faulthandler
 import sys
 import time
 from pathlib import Path
@@ -25,6 +26,7 @@ SERVER_POINTS = (
 )
 START_POINTS = ("server while recovering", "server after connection file")
 CANCEL_POINT = "server after cancel"
+_ROUND_S = 5.0
 
 
 def main() -> int:
@@ -140,6 +142,8 @@ def wrap_everything(plan: Plan, no_recovery: bool) -> None:
     wrap(Store, "_recover_row", after=at("server while recovering"))
     wrap(Staging, "put", after=at("server after upload"))
     wrap(main, "write_connection", after=at("server after connection file"))
+    # A round of the loop that takes longer says at what.
+    wrap(main._Server, "_round", lambda *_: faulthandler.dump_traceback_later(_ROUND_S))
     if no_recovery:
         Store.recover = lambda *_: []  # pyright: ignore[reportAttributeAccessIssue]
 

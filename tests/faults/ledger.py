@@ -64,10 +64,11 @@ class Entry:
                 file.write(json.dumps(dataclasses.asdict(self)) + "\n")
 
 
-def read(path: Path) -> list[Entry]:
-    """The entries of a file; of those with one name the last."""
-    entries = (Entry(**json.loads(line)) for line in path.read_text().splitlines())
-    return list({entry.scenario: entry for entry in entries}.values())
+def read(paths: Iterable[Path]) -> list[Entry]:
+    """The entries of these files by their names; of those with one name the last."""
+    lines = (line for path in paths for line in path.read_text().splitlines())
+    entries = {entry.scenario: entry for entry in (Entry(**json.loads(line)) for line in lines)}
+    return [entries[name] for name in sorted(entries)]
 
 
 def percentile(values: Sequence[float], fraction: float) -> float:

@@ -38,6 +38,7 @@ SEED = int(os.environ.get("UVMAP_ID_SOAK_SEED", secrets.randbits(32)))
 SERVER_LIMIT = 150e6
 OPEN_JOBS = 12
 CLIENTS = 3
+_ARMED_S = 2.0
 
 
 class Soak:
@@ -52,7 +53,8 @@ class Soak:
         self._stopped: dict[int, float] = {}
         self._acknowledged: set[str] = set()
         self._armed = ""
-        self._ping_at = 0.0
+        self._before = 0
+        self._armed_at = self._ping_at = 0.0
         self.resumed = 0
         self.faults: dict[str, Callable[[], bool]] = {
             "kill -9 of the server": self.kill_server,
@@ -131,7 +133,12 @@ class Soak:
         return self._signal_worker(signal.SIGSTOP)
 
     def arm_a_point(self) -> bool:
+        if self._armed and time.monotonic() > self._armed_at + _ARMED_S:
+            # Nothing comes there at the moment.
+            self.rig.plan.disarm(self._armed)
+            self._count_armed()
         if not self._armed:
+            self._armed_at = time.monotonic()
             self._armed = self._dice.choice((*SERVER_POINTS, *WORKER_POINTS, CANCEL_POINT))
             self._before = self.rig.plan.fired(self._armed)
             self.rig.plan.arm(self._armed)
