@@ -3,8 +3,9 @@
 A message on the wire is `[b"UVM1", JSON header]`, or `[b"UVM1", JSON header, blob]` where it carries bytes. The
 header holds the message's fields, plus `t`, its type. Reading is strict: an unknown type, a missing or wrong-typed
 field, a name that stands twice, or a blob that differs from its declared size and hash raises `LinkError`. Pieces of
-files have no hash of their own: CURVE authenticates each frame, and the whole file is checked against its hash. So does an
-unknown field of a command, but for `Hello`; answers may grow, and older clients skip what they don't know.
+files have no hash of their own: CURVE authenticates each frame, and the whole file is checked against its hash. An
+unknown field of a command is refused as well, but for `Hello`; answers may grow, and older clients skip what they
+don't know.
 """
 
 from __future__ import annotations
@@ -34,9 +35,8 @@ def encode(message: Message, blob: bytes = b"") -> list[bytes]:
     if blob:
         if len(blob) > FRAME_LIMIT:
             raise LinkError(f"A blob of {len(blob)} bytes is over the limit of {FRAME_LIMIT}.")
-        header["blob"] = {"size": len(blob)}
-        if not isinstance(message, _PIECES):
-            header["blob"]["sha256"] = hashlib.sha256(blob).hexdigest()
+        hashed = {} if isinstance(message, _PIECES) else {"sha256": hashlib.sha256(blob).hexdigest()}
+        header["blob"] = {"size": len(blob), **hashed}
     try:
         text = json.dumps(header, separators=(",", ":"), allow_nan=False).encode()
     except (TypeError, ValueError) as error:
