@@ -2,6 +2,8 @@
 
 # pyright: reportInvalidTypeForm=false
 # Blender reads its properties from annotations that are calls.
+# pyright: reportIndexIssue=false
+# The stubs don't know that an image's size can be looked into.
 
 import dataclasses
 from collections.abc import Callable
