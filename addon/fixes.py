@@ -27,6 +27,7 @@ _RETRY = Fix("uvmap_id.retry")
 _BODY = Fix("uvmap_id.add_mannequin")
 _PROJECTION = Fix("uvmap_id.use_projection")
 _SAVE = Fix("wm.save_as_mainfile", "Save File As")
+_MASK = Fix("uvmap_id.paint_mask")
 _LOG = Fix("uvmap_id.open_log")
 
 FIXES: Mapping[str, Fix] = {
@@ -42,6 +43,8 @@ FIXES: Mapping[str, Fix] = {
     ErrorCode.PHOTO_TOO_DARK: _PHOTO,
     ErrorCode.EMBEDDING_INVALID: _PHOTO,
     ErrorCode.PROMPT_EMPTY: Fix("uvmap_id.use_preset", "Use a Preset"),
+    ErrorCode.REGION_INCOMPLETE: _MASK,
+    ErrorCode.REGION_EMPTY: _MASK,
     ErrorCode.BODY_MISSING: _BODY,
     ErrorCode.BODY_WITHOUT_UVS: _BODY,
     ErrorCode.BODY_LAYOUT_DIFFERS: _BODY,

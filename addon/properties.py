@@ -2,6 +2,8 @@
 
 # pyright: reportInvalidTypeForm=false
 # Blender reads its properties from annotations that are calls.
+# pyright: reportIndexIssue=false
+# The stubs don't know that an image's size can be looked into.
 
 import dataclasses
 from collections.abc import Callable
@@ -10,6 +12,7 @@ from typing import Any, TypeVar
 import bpy
 
 from . import body, current
+from .link.region import REGION_PARTS
 from .link.request import (
     DEFAULT_RELIGHT,
     ENGINES,
@@ -64,6 +67,10 @@ def _look_at_face(settings: "CharacterSettings", _context: bpy.types.Context) ->
 
 def _is_mesh(_settings: "CharacterSettings", target: bpy.types.Object) -> bool:
     return target.type == "MESH"
+
+
+def _can_be_mask(_settings: "CharacterSettings", image: bpy.types.Image) -> bool:
+    return image.source in ("GENERATED", "FILE") and image.size[0] == image.size[1]
 
 
 def _property(name: str, setting: Setting) -> Any:
@@ -195,6 +202,18 @@ class CharacterSettings(bpy.types.PropertyGroup):
     )
     diffusion: bpy.props.PointerProperty(
         name="Diffusion", description="For the engine UVMap-ID", type=DiffusionProperties
+    )
+    region_parts: bpy.props.EnumProperty(
+        name="Parts",
+        description="The parts of the body whose texture is made anew",
+        items=[(name, name.replace("_", " ").title(), "Make this part anew") for name in REGION_PARTS],
+        options={"ENUM_FLAG"},
+    )
+    region_mask: bpy.props.PointerProperty(
+        name="Mask",
+        description="A square picture in the atlas: white is made anew, black stays",
+        type=bpy.types.Image,
+        poll=_can_be_mask,
     )
     history: bpy.props.CollectionProperty(
         name="History", description="The textures that were made in this scene", type=HistoryEntry

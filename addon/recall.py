@@ -70,7 +70,10 @@ def read_file(path: Path) -> tuple[TextureRequest, list[str]]:
 
 
 def apply(settings: CharacterSettings, request: TextureRequest, faces: list[str]) -> None:
-    """Set everything as it was for a request; the photos too where their files are known."""
+    """Set everything as it was for a request; the photos too where their files are known.
+
+    Of a region its parts are set. Its mask is not kept, and what is painted now stays; see `remark`.
+    """
     for name in _PLAIN:
         setattr(settings, name, getattr(request, name))
     settings.size = str(request.size)
@@ -78,12 +81,22 @@ def apply(settings: CharacterSettings, request: TextureRequest, faces: list[str]
     for name in SETTINGS:
         setattr(settings.diffusion, name, getattr(request.diffusion, name))
     settings.seed_lock, settings.variations = True, 1
+    settings.region_parts = set(request.region.parts)
     if not faces:
         return
     settings.face_image = faces[0]
     settings.more_faces.clear()
     for face in faces[1:]:
         settings.more_faces.add().path = face
+
+
+def remark(request: TextureRequest) -> str:
+    """What to know of a request that `apply` does not bring back, as a sentence that follows another; or nothing."""
+    if not request.region.maps:
+        return ""
+    if request.region.mask:
+        return " It was a region; its mask is not kept: paint it again."
+    return " It was a region, made with Generate Region."
 
 
 def absolute(path: str) -> str:

@@ -143,7 +143,8 @@ class Session:
         for request in requests:
             request.validate()
         # Whether these are the files that the requests name, the client finds out when it sends them.
-        check_photos(photos)
+        for request in requests[:1]:
+            check_photos(photos[: len(request.faces)])
         now = self._clock()
         jobs = [Job(request, origin.scene, origin.body, now, origin=origin, photos=photos) for request in requests]
         self._waiting += jobs

@@ -30,6 +30,16 @@ class CheckingLayout:
     def column(self, align: bool = False) -> CheckingLayout:
         return CheckingLayout(self.drawn)
 
+    def grid_flow(
+        self, row_major: bool = False, columns: int = 0, even_columns: bool = False, align: bool = False
+    ) -> CheckingLayout:
+        return CheckingLayout(self.drawn)
+
+    def prop_enum(self, owner: Any, name: str, value: str, icon: str = "NONE") -> None:
+        assert icon in ICONS, icon
+        assert value in owner.bl_rna.properties[name].enum_items
+        self.drawn.append(f"{name}.{value}")
+
     def box(self) -> CheckingLayout:
         return CheckingLayout(self.drawn)
 

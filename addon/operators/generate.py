@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import bpy
@@ -19,6 +19,8 @@ from ..properties import CharacterSettings, diffusion_of, rounded, settings_of
 from ..session import outcome
 from .base import ReportingOperator, path_of
 
+Change = Callable[[TextureRequest, bpy.types.Object], tuple[TextureRequest, tuple[bytes, ...]]]
+
 
 class UVMAP_ID_OT_generate(ReportingOperator):  # noqa: N801 - Blender's rule for names of operators.
     """Make a texture set from the face image and the prompt, and put it on the body"""
@@ -30,19 +32,7 @@ class UVMAP_ID_OT_generate(ReportingOperator):  # noqa: N801 - Blender's rule fo
 
     def act(self, context: bpy.types.Context) -> str:
         """Submit and return at once; in a script without windows, wait for the end."""
-        jobs = submit_all(context.scene)
-        if bpy.app.background:
-            folders = [session().wait(job) for job in jobs]
-            for warning in dict.fromkeys(warning for job in jobs for warning in job.warnings):
-                self.report({"WARNING"}, warning)
-            return f"The texture set lies in {folders[-1]}."
-        # The first step now, so that a missing backend is an answer to the click.
-        session().tick()
-        for job in jobs:
-            if job.failure is not None:
-                session().dismiss(job)
-                outcome(job)
-        return "The texture is being made." if len(jobs) == 1 else f"{len(jobs)} textures are being made."
+        return follow(self, submit_all(context.scene))
 
 
 class UVMAP_ID_OT_new_seed(ReportingOperator):  # noqa: N801 - Blender's rule for names of operators.
@@ -58,13 +48,40 @@ class UVMAP_ID_OT_new_seed(ReportingOperator):  # noqa: N801 - Blender's rule fo
         return f"The seed is {settings_of(context.scene).seed}."
 
 
+def follow(operator: bpy.types.Operator, jobs: Sequence[Job]) -> str:
+    """Wait for the end in a script without windows; otherwise see only that the jobs have begun.
+
+    Returns:
+        A sentence about how far they are.
+
+    Raises:
+        UVMapError: One of them has failed.
+    """
+    if bpy.app.background:
+        folders = [session().wait(job) for job in jobs]
+        for warning in dict.fromkeys(warning for job in jobs for warning in job.warnings):
+            operator.report({"WARNING"}, warning)
+        return f"The texture set lies in {folders[-1]}."
+    # The first step now, so that a missing backend is an answer to the click.
+    session().tick()
+    for job in jobs:
+        if job.failure is not None:
+            session().dismiss(job)
+            outcome(job)
+    return "The texture is being made." if len(jobs) == 1 else f"{len(jobs)} textures are being made."
+
+
 def submit(scene: bpy.types.Scene) -> Job:
     """Submit the job that a scene's settings describe; of several variations, return the last. See `submit_all`."""
     return submit_all(scene)[-1]
 
 
-def submit_all(scene: bpy.types.Scene) -> list[Job]:
+def submit_all(scene: bpy.types.Scene, change: Change | None = None) -> list[Job]:
     """Submit a job for each variation of what a scene's settings describe.
+
+    Args:
+        scene: Whose settings.
+        change: Makes another request of it, for the body that is to wear the texture, with more files that travel.
 
     Raises:
         UVMapError: Something about the settings can't be used; nothing was started.
@@ -81,12 +98,13 @@ def submit_all(scene: bpy.types.Scene) -> list[Job]:
     photos, first, more = named_photos(faces)
     seeds = _seeds(settings)
     described = dataclasses.replace(request_of(settings), face_sha256=first, more_faces=more)
+    described, files = (described, ()) if change is None else change(described, target)
     requests = [dataclasses.replace(described, seed=seed) for seed in seeds]
     origin = Origin(
         *(scene.session_uid, target.session_uid, scene.name, target.name, bpy.data.filepath, results.home()),
         faces=tuple(recall.absolute(face) for face in faces),
     )
-    jobs = session().submit_all(requests, photos, origin)
+    jobs = session().submit_all(requests, (*photos, *files), origin)
     settings.seed = seeds[0]
     return jobs
 

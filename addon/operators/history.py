@@ -70,7 +70,7 @@ class UVMAP_ID_OT_history_recall(_EntryOperator):  # noqa: N801 - Blender's rule
         """Set it."""
         request, faces = recall.read(history.chosen(context.scene).settings)
         recall.apply(settings_of(context.scene), request, faces)
-        return "The settings are those of the selected texture."
+        return f"The settings are those of the selected texture.{recall.remark(request)}"
 
 
 class UVMAP_ID_OT_recall_file(ReportingOperator):  # noqa: N801 - Blender's rule for names of operators.
@@ -94,7 +94,7 @@ class UVMAP_ID_OT_recall_file(ReportingOperator):  # noqa: N801 - Blender's rule
         """Set it."""
         request, faces = recall.read_file(path_of(self.filepath))
         recall.apply(settings_of(context.scene), request, faces)
-        return f"The settings are those of {Path(self.filepath).name}."
+        return f"The settings are those of {Path(self.filepath).name}.{recall.remark(request)}"
 
 
 class UVMAP_ID_OT_history_reveal(_EntryOperator):  # noqa: N801 - Blender's rule for names of operators.

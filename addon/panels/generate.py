@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import bpy
 
+from .. import painting
+from ..link.region import REGION_PARTS
 from ..link.request import SETTINGS
 from ..properties import settings_of
 from .base import OpenPanel
@@ -69,4 +71,27 @@ class UVMAP_ID_PT_advanced(_Closed):  # noqa: N801 - Blender's rule for names of
             column.prop(settings.diffusion, name)
 
 
-CLASSES = (UVMAP_ID_PT_generate, UVMAP_ID_PT_maps, UVMAP_ID_PT_advanced)
+class UVMAP_ID_PT_region(_Closed):  # noqa: N801 - Blender's rule for names of panels.
+    """Make a part of the texture anew that the body wears, and keep the rest"""
+
+    bl_idname = "UVMAP_ID_PT_region"
+    bl_label = "Region"
+
+    def draw(self, context: bpy.types.Context) -> None:
+        """Draw the panel."""
+        column, settings = self.column(), settings_of(context.scene)
+        # Apart from each other, since all at once they would need Shift to choose more than one.
+        parts = column.grid_flow(row_major=True, columns=2, even_columns=True, align=True)
+        for name in REGION_PARTS:
+            icon = "CHECKBOX_HLT" if name in settings.region_parts else "CHECKBOX_DEHLT"
+            parts.prop_enum(settings, "region_parts", name, icon=icon)
+        column.prop(settings, "region_mask")
+        row = column.row(align=True)
+        row.operator(
+            "uvmap_id.finish_mask" if context.mode == painting.MODE else "uvmap_id.paint_mask", icon="BRUSH_DATA"
+        )
+        row.operator("uvmap_id.clear_mask", icon="X")
+        column.operator("uvmap_id.generate_region", icon="SHADING_TEXTURE")
+
+
+CLASSES = (UVMAP_ID_PT_generate, UVMAP_ID_PT_region, UVMAP_ID_PT_maps, UVMAP_ID_PT_advanced)

@@ -1,0 +1,65 @@
+"""Blender's Texture Paint as the way to draw a mask on a body."""
+
+# pyright: reportAttributeAccessIssue=false, reportOptionalMemberAccess=false
+# What belongs to painting lies elsewhere in Blender 4 than in Blender 5, and the stubs know one of them.
+
+from __future__ import annotations
+
+from typing import Any
+
+import bpy
+
+from .link.errors import ErrorCode, UVMapError
+
+MODE = "PAINT_TEXTURE"
+_WHITE, _BLACK = (1.0, 1.0, 1.0), (0.0, 0.0, 0.0)
+
+
+def begin(context: bpy.types.Context, body: bpy.types.Object, canvas: bpy.types.Image) -> None:
+    """Paint white on a canvas by strokes on a body; the other colour, black, is on the X key.
+
+    Args:
+        context: Blender's.
+        body: In the scene.
+        canvas: What the strokes go to.
+
+    Raises:
+        UVMapError: `body_missing`: the body is hidden, so that nobody can paint on it.
+    """
+    if not body.visible_get():
+        raise UVMapError(ErrorCode.BODY_MISSING, f'The body "{body.name}" is hidden.', "Show it, then paint.")
+    end(context)
+    for other in context.selected_objects:
+        other.select_set(False)
+    body.select_set(True)
+    context.view_layer.objects.active = body
+    bpy.ops.object.mode_set(mode="TEXTURE_PAINT")
+    tools = context.scene.tool_settings
+    tools.image_paint.mode, tools.image_paint.canvas = "IMAGE", canvas
+    _dip_brush(tools)
+    # Material previews show the material, not the canvas.
+    _shade(context, "SOLID")
+
+
+def end(context: bpy.types.Context) -> bool:
+    """Go back from any mode to Object Mode. Returns whether a texture was being painted."""
+    was_painting = context.mode == MODE
+    if context.mode != "OBJECT":
+        bpy.ops.object.mode_set(mode="OBJECT")
+    if was_painting:
+        _shade(context, "MATERIAL")
+    return was_painting
+
+
+def _dip_brush(tools: Any) -> None:
+    paint = tools.image_paint
+    unified = getattr(paint, "unified_paint_settings", None) or tools.unified_paint_settings
+    unified.color, unified.secondary_color = _WHITE, _BLACK
+    if paint.brush is not None and not unified.use_unified_color:
+        paint.brush.color, paint.brush.secondary_color = _WHITE, _BLACK
+
+
+def _shade(context: bpy.types.Context, kind: str) -> None:
+    space = context.space_data
+    if space is not None and space.type == "VIEW_3D":
+        space.shading.type = kind
