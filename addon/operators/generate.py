@@ -17,6 +17,7 @@ from ..link.photo import photo_hash, read_photos
 from ..link.request import EXTRA_MAPS, SEED_LIMIT, TextureRequest
 from ..properties import CharacterSettings, diffusion_of, rounded, settings_of
 from ..session import outcome
+from ..translations import translated
 from .base import ReportingOperator, path_of
 
 
@@ -34,7 +35,7 @@ class UVMAP_ID_OT_generate(ReportingOperator):  # noqa: N801 - Blender's rule fo
         if bpy.app.background:
             folders = [session().wait(job) for job in jobs]
             for warning in dict.fromkeys(warning for job in jobs for warning in job.warnings):
-                self.report({"WARNING"}, warning)
+                self.report({"WARNING"}, translated(warning))
             return f"The texture set lies in {folders[-1]}."
         # The first step now, so that a missing backend is an answer to the click.
         session().tick()
