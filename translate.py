@@ -14,27 +14,41 @@ from __future__ import annotations
 
 import argparse
 import ast
+import inspect
 import json
 import os
 import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+import tomllib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, TypeGuard
 
 ROOT = Path(__file__).parent
 ADDON, LINK = ROOT / "addon", ROOT / "backend" / "uvmap_id" / "link"
-LANGUAGES = ADDON / "assets" / "languages"
+LANGUAGES, PROMPTS = ADDON / "assets" / "languages", ADDON / "assets" / "prompts.toml"
 PACKAGE = "bl_ext.user_default.uvmap_id"
 # Only people at a terminal read these.
 _TERMINAL = ("cli*.py", "setup/installer/terminal.py", "setup/diagnose.py")
+# What the rest of the link says is of messages and keys, and comes with the code's sentence.
+_ARTISTS = ("request", "region", "launcher", "photo", "disk")
 _FAILURES = ("UVMapError", "Failure", "RefusedError", "Fix")
 _PLACES = ("stage", "notice", "sentence", "reason", "what", "hint", "text")
 _LETTERS = re.compile(r"[^\W\d_]{2}")
+_PIXELS = re.compile(r"\d+ px")
+# Text with gaps needs as many letters beside them.
+_FEWEST = 4
 _GAP = re.compile(r"\{\w*\}")
 Language = Mapping[str, Mapping[str, str]]
+
+
+class _Text(ast.Constant):
+    """For type checkers: a constant that is text."""
+
+    value: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,13 +109,14 @@ def error_codes() -> list[str]:
     """The values of `ErrorCode`."""
     tree = ast.parse((LINK / "errors.py").read_text(encoding="utf-8"))
     codes = next(node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == "ErrorCode")
-    return [node.value.value for node in codes.body if isinstance(node, ast.Assign) and _is_text(node.value)]  # type: ignore[attr-defined]
+    return [node.value.value for node in codes.body if isinstance(node, ast.Assign) and _is_text(node.value)]
 
 
 def texts_in_source() -> set[str]:
     """What the code hands to panels, reports and errors; what is put together, as a template with gaps {0}, {1}."""
     skipped = {path for pattern in _TERMINAL for path in ADDON.glob(pattern)} | set((ADDON / "link").glob("*"))
-    files = [path for path in sorted(ADDON.rglob("*.py")) if path not in skipped] + sorted(LINK.glob("*.py"))
+    files = [path for path in sorted(ADDON.rglob("*.py")) if path not in skipped]
+    files += [LINK / f"{name}.py" for name in _ARTISTS]
     found: set[str] = set()
     for path in files:
         tree = ast.parse(path.read_text(encoding="utf-8"))
@@ -118,9 +133,12 @@ def texts_of_classes(package: str = PACKAGE) -> set[str]:
              bpy.types.PropertyGroup, bpy.types.AddonPreferences)  # fmt: skip
     for base in bases:
         for cls in _below(base):
-            if cls.__module__.startswith(package) and cls.is_registered:
-                found |= set(_texts_of_class(cls, base))
-    return {text for text in found if _LETTERS.search(text) and not text.startswith("UVMAP_ID_")}
+            # Bases of several have no name.
+            if cls.__module__.startswith(package) and (base is bpy.types.PropertyGroup or "bl_idname" in vars(cls)):
+                found |= set(_texts_of_class(cls))
+    # Engines know English: prompts stay as they are.
+    kept = {preset["prompt"] for preset in tomllib.loads(PROMPTS.read_text(encoding="utf-8"))["preset"]}
+    return {text for text in found - kept if _LETTERS.search(text) and not _PIXELS.fullmatch(text)}
 
 
 def install(extension: Path | None) -> None:
@@ -136,18 +154,30 @@ def install(extension: Path | None) -> None:
     bpy.ops.extensions.package_install_files(filepath=str(extension), repo="user_default", enable_on_install=True)
 
 
-def _texts_of_class(cls: type, base: type) -> Iterator[str]:
-    rna = cls.bl_rna  # type: ignore[attr-defined]
-    yield from (rna.name, rna.description)
-    # Blender's default, which is not ours.
-    for name, item in rna.properties.items():
-        if name in base.bl_rna.properties:  # type: ignore[attr-defined]
+def _texts_of_class(cls: Any) -> Iterator[str]:
+    import bpy
+
+    if issubclass(cls, bpy.types.Operator):
+        module, _, name = cls.bl_idname.partition(".")
+        rna = getattr(getattr(bpy.ops, module), name).get_rna_type()
+        yield from (rna.name, rna.description)
+    else:
+        rna = cls.bl_rna
+        yield getattr(cls, "bl_label", "")
+        if issubclass(cls, bpy.types.Panel | bpy.types.Menu):
+            yield inspect.cleandoc(cls.__doc__ or "")
+    for item in rna.properties:
+        # Blender's own have no place in a language of ours, and what is hidden is never drawn.
+        if item.is_hidden or item.identifier in _blenders_own(cls):
             continue
-        # What is hidden is never drawn.
-        if not item.is_hidden:
-            yield from (item.name, item.description)
+        yield from (item.name, item.description)
         for choice in getattr(item, "enum_items", ()):
             yield from (choice.name, choice.description)
+
+
+def _blenders_own(cls: type) -> set[str]:
+    base: Any = next(parent for parent in cls.__mro__ if not parent.__module__.startswith(PACKAGE))
+    return {"rna_type", "name", *base.bl_rna.properties.keys()}
 
 
 def _below(cls: type) -> Iterator[type]:
@@ -172,7 +202,7 @@ def _texts_of_call(node: ast.Call) -> Iterator[str]:
     name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
     if name == "said" and node.args:
         # Its gaps have names already.
-        yield from (part.value for part in ast.walk(node.args[0]) if _is_text(part))  # type: ignore[attr-defined]
+        yield from (part.value for part in ast.walk(node.args[0]) if _is_text(part))
     elif name in _FAILURES or name in ("poll_message_set", "report"):
         yield from _sentences(node.args)
     for keyword in node.keywords:
@@ -180,7 +210,7 @@ def _texts_of_call(node: ast.Call) -> Iterator[str]:
             yield from _templates(keyword.value)
 
 
-def _texts_of_assignment(targets: list[ast.expr], value: ast.expr) -> Iterator[str]:
+def _texts_of_assignment(targets: Sequence[ast.expr], value: ast.expr) -> Iterator[str]:
     for target in targets:
         if isinstance(target, ast.Tuple) and isinstance(value, ast.Tuple):
             for each, part in zip(target.elts, value.elts, strict=False):
@@ -203,18 +233,19 @@ def _templates(node: ast.expr) -> Iterator[str]:
         yield from (text for value in node.values for text in _templates(value))
     elif isinstance(node, ast.JoinedStr):
         gaps = iter(range(len(node.values)))
-        yield "".join(part.value if isinstance(part, ast.Constant) else f"{{{next(gaps)}}}" for part in node.values)  # type: ignore[misc]
+        yield "".join(part.value if isinstance(part, ast.Constant) else f"{{{next(gaps)}}}" for part in node.values)
     elif _is_text(node):
-        yield node.value  # type: ignore[attr-defined]
+        yield node.value
 
 
-def _is_text(node: ast.AST) -> bool:
+def _is_text(node: ast.AST) -> TypeGuard[_Text]:
     return isinstance(node, ast.Constant) and isinstance(node.value, str)
 
 
 def _is_for_people(text: str) -> bool:
     """False for what is little more than gaps, and for patterns of other kinds."""
-    return bool(_LETTERS.search(_GAP.sub("", text))) and "\n" not in text and not text.startswith(("%", "--"))
+    letters = sum(letter.isalpha() for letter in _GAP.sub("", text))
+    return letters >= (_FEWEST if _GAP.search(text) else 2) and "\n" not in text
 
 
 def main() -> int:

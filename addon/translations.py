@@ -25,7 +25,7 @@ FOLDER = Path(__file__).parent / "assets" / "languages"
 SCREEN, BUTTON, ERROR = "*", "Operator", "error"
 _GAP = re.compile(r"\{(\w*)\}")
 # Entries that are little more than gaps would be found in everything.
-_FEWEST_LETTERS = 6
+_FEWEST_LETTERS = 4
 
 Words = Mapping[str, Mapping[str, str]]
 
@@ -39,7 +39,7 @@ class Templates:
         Args:
             texts: English -> another language.
         """
-        wordy = [text for text in texts if _GAP.search(text) and len(_GAP.sub("", text)) >= _FEWEST_LETTERS]
+        wordy = [text for text in texts if _GAP.search(text) and _letters(text) >= _FEWEST_LETTERS]
         wordy.sort(key=lambda text: len(_GAP.sub("", text)), reverse=True)
         self._texts = texts
         self._patterns = [(_pattern(text), texts[text]) for text in wordy]
@@ -124,6 +124,10 @@ def _pattern(template: str) -> re.Pattern[str]:
         pattern += re.escape(literal)
         seen.append(name)
     return re.compile(pattern, re.DOTALL)
+
+
+def _letters(template: str) -> int:
+    return sum(letter.isalpha() for letter in _GAP.sub("", template))
 
 
 def _filled(text: str, values: Mapping[str, str]) -> str:

@@ -23,7 +23,9 @@ class ReportingOperator(bpy.types.Operator):
     """An operator whose failures are reports: a line in the interface, a `RuntimeError` in a script."""
 
     @classmethod
-    def poll_message_set(cls, message: str, *arguments: object) -> None:
+    def poll_message_set(  # pyright: ignore[reportIncompatibleMethodOverride] - of the forms it takes, the one in use
+        cls, message: str, *arguments: object
+    ) -> None:
         """Why the button can't be used now, in the interface's language."""
         super().poll_message_set(translated(message), *arguments)
 

@@ -29,6 +29,11 @@ class UVMAP_ID_OT_transfer_texture(ReportingOperator):  # noqa: N801 - Blender's
 
     bl_idname = "uvmap_id.transfer_texture"
     bl_label = "Transfer Texture"
+    # One line, which a tooltip wraps by itself.
+    bl_description = (
+        "Bake the texture set of the character's body onto the selected mesh, whatever its UVs, where both stand in "
+        "one place. Esc cancels between two maps"
+    )
     # Not "REGISTER": it can't be adjusted afterwards without baking again.
     bl_options = {"UNDO"}  # noqa: RUF012 - Blender's own form.
 
