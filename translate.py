@@ -25,7 +25,7 @@ import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeGuard
+from typing import Any
 
 ROOT = Path(__file__).parent
 ADDON, LINK = ROOT / "addon", ROOT / "backend" / "uvmap_id" / "link"
@@ -43,12 +43,6 @@ _PIXELS = re.compile(r"\d+ px")
 _FEWEST = 4
 _GAP = re.compile(r"\{\w*\}")
 Language = Mapping[str, Mapping[str, str]]
-
-
-class _Text(ast.Constant):
-    """For type checkers: a constant that is text."""
-
-    value: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +103,7 @@ def error_codes() -> list[str]:
     """The values of `ErrorCode`."""
     tree = ast.parse((LINK / "errors.py").read_text(encoding="utf-8"))
     codes = next(node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == "ErrorCode")
-    return [node.value.value for node in codes.body if isinstance(node, ast.Assign) and _is_text(node.value)]
+    return [text for node in codes.body if isinstance(node, ast.Assign) for text in _texts_in(node.value)]
 
 
 def texts_in_source() -> set[str]:
@@ -202,7 +196,7 @@ def _texts_of_call(node: ast.Call) -> Iterator[str]:
     name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
     if name == "said" and node.args:
         # Its gaps have names already.
-        yield from (part.value for part in ast.walk(node.args[0]) if _is_text(part))
+        yield from (text for part in ast.walk(node.args[0]) for text in _texts_in(part))
     elif name in _FAILURES or name in ("poll_message_set", "report"):
         yield from _sentences(node.args)
     for keyword in node.keywords:
@@ -232,14 +226,14 @@ def _templates(node: ast.expr) -> Iterator[str]:
     elif isinstance(node, ast.BoolOp):
         yield from (text for value in node.values for text in _templates(value))
     elif isinstance(node, ast.JoinedStr):
-        gaps = iter(range(len(node.values)))
-        yield "".join(part.value if isinstance(part, ast.Constant) else f"{{{next(gaps)}}}" for part in node.values)
-    elif _is_text(node):
-        yield node.value
+        gaps = (f"{{{number}}}" for number in range(len(node.values)))
+        yield "".join("".join(_texts_in(part)) or next(gaps) for part in node.values)
+    else:
+        yield from _texts_in(node)
 
 
-def _is_text(node: ast.AST) -> TypeGuard[_Text]:
-    return isinstance(node, ast.Constant) and isinstance(node.value, str)
+def _texts_in(node: ast.AST) -> list[str]:
+    return [node.value] if isinstance(node, ast.Constant) and isinstance(node.value, str) else []
 
 
 def _is_for_people(text: str) -> bool:

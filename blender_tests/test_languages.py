@@ -58,7 +58,7 @@ def test_nothing_is_wrong_with_a_whole_language() -> None:
     [
         ("No body is chosen.", "Es ist kein Körper gewählt."),
         ('The body "Ann" has no UVs.', "Der Körper „Ann“ hat keine UVs."),
-        ('Added the body "A": B".', "Körper „A\": B“ hinzugefügt."),
+        ('Added the body "A "B"".', "Körper „A \"B\"“ hinzugefügt."),
         ("3 textures are being made.", "3 Texturen werden erzeugt."),
         ("a.npz can't be read as a body model: it holds no body model.",
          "a.npz kann nicht als Körpermodell gelesen werden: sie enthält kein Körpermodell."),

@@ -5,20 +5,22 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
-from conftest import HERE, install
 from debian import Debian
 
+HERE = Path(__file__).parent
 _END_S = 60.0
+Installer = Callable[[Debian, Path, dict[str, str]], None]
 
 
-def test_blender_says_it_in_german(debian: Debian, folder: Path) -> None:
+def test_blender_says_it_in_german(debian: Debian, folder: Path, installer: Installer) -> None:
     debian.share(folder)
     environment = {"BLENDER_USER_RESOURCES": str(folder / "profile"), "UVMAP_ID_STATE_DIR": str(folder / "state")}
     shutil.copy(HERE / "german.py", folder)
     shutil.copy(os.environ["UVMAP_ID_ADDON_ZIP"], folder / "extension.zip")
-    install(debian, folder, environment)
+    installer(debian, folder, environment)
     command = ["blender", "--background", "--python-exit-code", "1", "--python", str(folder / "german.py")]
     with (folder / "german.log").open("wb") as log:
         code = debian.start([*command, "--", str(folder / "seen.json")], log, environment).wait(_END_S)
