@@ -23,6 +23,8 @@ from .link.errors import Failure
 
 FOLDER = Path(__file__).parent / "assets" / "languages"
 SCREEN, BUTTON, ERROR = "*", "Operator", "error"
+# Panels, operators and what is put together: words that mean something else in Blender, such as "Face", are ours there.
+OWN = "UVMap-ID"
 _GAP = re.compile(r"\{(\w*)\}")
 # Entries that are little more than gaps would be found in everything.
 _FEWEST_LETTERS = 4
@@ -64,12 +66,12 @@ def said(template: str, **values: object) -> str:
         template: In English, with a gap such as "{name}" for each value.
         **values: What goes into the gaps.
     """
-    return bpy.app.translations.pgettext_iface(template, SCREEN).format(**values)
+    return bpy.app.translations.pgettext_iface(template, OWN).format(**values)
 
 
 def translated(sentence: str) -> str:
     """A finished English sentence in the language of Blender's interface; unknown ones as they are."""
-    exact = bpy.app.translations.pgettext_iface(sentence, SCREEN)
+    exact = bpy.app.translations.pgettext_iface(sentence, OWN)
     if exact != sentence or not bpy.context.preferences.view.use_translate_interface:
         return exact
     return _matched(bpy.app.translations.locale or "", sentence)
@@ -95,9 +97,10 @@ def languages() -> dict[str, Words]:
 def entries(words: Words) -> dict[tuple[str, str], str]:
     """A language as Blender wants it: (context, English) -> its words."""
     texts = words.get(SCREEN, {})
-    # Buttons have a context of their own, and most bear words that stand elsewhere too.
-    found = {(context, text): texts[text] for text in texts for context in (SCREEN, BUTTON)}
-    return found | {(context, text): said for context in words for text, said in words[context].items()}
+    # Blender asks in its own contexts too, as for a property's name or a label that never changes.
+    found = {(context, text): texts[text] for text in texts for context in (SCREEN, BUTTON, OWN)}
+    buttons = {(OWN, text): said for text, said in words.get(BUTTON, {}).items()}
+    return found | buttons | {(context, text): said for context in words for text, said in words[context].items()}
 
 
 @functools.lru_cache(maxsize=512)

@@ -80,7 +80,18 @@ def test_values_may_look_like_anything(module: Callable[[str], ModuleType]) -> N
 
 def test_buttons_and_labels_share_their_words(module: Callable[[str], ModuleType]) -> None:
     entries = module("translations").entries({"*": {"Seed": "Startwert"}, "Operator": {"Seed": "Startwert setzen"}})
-    assert entries == {("*", "Seed"): "Startwert", ("Operator", "Seed"): "Startwert setzen"}
+    own = module("translations").OWN
+    assert entries == {
+        ("*", "Seed"): "Startwert",
+        ("Operator", "Seed"): "Startwert setzen",
+        (own, "Seed"): "Startwert setzen",
+    }
+
+
+def test_words_of_ours_are_not_taken_for_blenders() -> None:
+    # Blender's "Face" is a polygon.
+    assert bpy.types.UVMAP_ID_PT_face.bl_translation_context == "UVMap-ID"
+    assert bpy.ops.uvmap_id.weights_get.get_rna_type().translation_context == "UVMap-ID"
 
 
 def test_english_stays_as_it_is(module: Callable[[str], ModuleType]) -> None:

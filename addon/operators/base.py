@@ -11,7 +11,7 @@ import bpy
 from .. import current, runtime
 from ..errors import attempt
 from ..link.errors import Failure
-from ..translations import failure_said, translated
+from ..translations import OWN, failure_said, translated
 
 if TYPE_CHECKING:
     from bpy.stub_internal.rna_enums import OperatorReturnItems
@@ -21,6 +21,8 @@ _log = logging.getLogger(__name__)
 
 class ReportingOperator(bpy.types.Operator):
     """An operator whose failures are reports: a line in the interface, a `RuntimeError` in a script."""
+
+    bl_translation_context = OWN
 
     @classmethod
     def poll_message_set(  # pyright: ignore[reportIncompatibleMethodOverride] - of the forms it takes, the one in use

@@ -12,7 +12,7 @@ import bpy
 
 from ..fixes import FIXES
 from ..link.errors import Failure
-from ..translations import failure_said, translated
+from ..translations import OWN, failure_said, translated
 
 if TYPE_CHECKING:
     from bpy.stub_internal.rna_enums import IconItems
@@ -28,6 +28,7 @@ class SubPanel(bpy.types.Panel):
     bl_space_type = "VIEW_3D"
     bl_region_type = "UI"
     bl_options = {"DEFAULT_CLOSED"}  # noqa: RUF012 - Blender's own form.
+    bl_translation_context = OWN
 
     page: ClassVar[str] = ""
 

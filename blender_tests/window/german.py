@@ -38,11 +38,12 @@ def _seen() -> dict[str, str]:
     translations = importlib.import_module(f"{PACKAGE}.translations")
     errors = importlib.import_module(f"{PACKAGE}.link.errors")
     text, tip = bpy.app.translations.pgettext_iface, bpy.app.translations.pgettext_tip
+    face = bpy.types.UVMAP_ID_PT_face
     button = bpy.ops.uvmap_id.generate.get_rna_type()
     seed = bpy.types.Scene.bl_rna.properties["uvmap_id"].fixed_type.properties["seed"]
     return {
         "locale": bpy.app.translations.locale,
-        "panel": text(bpy.types.UVMAP_ID_PT_face.bl_label),
+        "panel": text(face.bl_label, face.bl_translation_context),
         "button": text(button.name, button.translation_context),
         "tooltip": tip(button.description),
         "property": text(seed.name, seed.translation_context),
