@@ -332,7 +332,7 @@ def test_a_client_that_comes_back_with_its_identity_goes_on(make_rig: MakeRig) -
 @pytest.mark.skipif(sys.platform == "win32", reason="signals are a matter of POSIX")
 @pytest.mark.parametrize("kind", ["slow", "stopped"])
 def test_a_client_that_does_not_read_costs_bounded_memory(make_rig: MakeRig, kind: str) -> None:
-    """It asks for piece after piece of a result, several GB in all, and reads none, or one now and then."""
+    """It asks for piece after piece of a result, far more than may wait, and reads none, or one now and then."""
     rig = make_rig(f"{kind} reader")
     connection = rig.start()
     process = psutil.Process(connection.pid)
@@ -349,9 +349,8 @@ def test_a_client_that_does_not_read_costs_bounded_memory(make_rig: MakeRig, kin
         before = process.memory_info().rss
         peak = 0
         with RawClient(connection, high_water=10) as lazy, pinging(connection) as pings:
-            for number in range(20_000 if FULL else 5_000):
-                if not lazy.send(chunk, 0.001) and kind == "stopped" and number > 2_000:
-                    break
+            for number in range(3_000 if FULL else 1_000):
+                lazy.send(chunk, 0.005)
                 if kind == "slow" and number % 100 == 0:
                     lazy.receive(0.0)
                 rig.entry.hostile += 1
@@ -361,8 +360,8 @@ def test_a_client_that_does_not_read_costs_bounded_memory(make_rig: MakeRig, kin
         late = rig.submit(client)
         rig.until(lambda: bool(late.ends), client)
     entry = rig.judge()
-    # 200 messages of at most 1 MiB, and what the system buffers.
-    assert peak < 250e6
+    # 200 messages of at most 1 MiB, what encrypts them, and what the system buffers.
+    assert peak < 400e6
     assert entry.is_clean, entry
 
 
