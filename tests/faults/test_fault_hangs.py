@@ -19,6 +19,10 @@ MakeRig = Callable[..., Rig]
 
 TIMES = 15 if FULL else 1
 LIMIT_S = 1.0
+# A worker needs some time to start where others work, too.
+START_S = 4.0
+# Twenty times the 0.15 s between two reports of "rhythmic".
+RHYTHM_LIMIT_S = 3.0
 HANGS = {"SIGSTOP of the worker": "freeze", "the interpreter's lock held for ever": "hold"}
 
 
@@ -35,7 +39,7 @@ def test_a_worker_that_hangs_is_replaced(make_rig: MakeRig, name: str, word: str
             hung_at = time.monotonic()
             rig.until(lambda asked=asked: bool(asked.ends), client)
             rig.entry.faults += 1
-            rig.entry.hang_s.append(time.monotonic() - hung_at - LIMIT_S)
+            rig.entry.hang_s.append(time.monotonic() - hung_at - RHYTHM_LIMIT_S)
     entry = rig.judge()
     assert (entry.faults, entry.accepted) == (TIMES, TIMES)
     assert min(entry.hang_s) > -0.2, "it did not hang"
@@ -67,10 +71,11 @@ def test_a_stopped_server_goes_on_where_it_stood(make_rig: MakeRig) -> None:
 
 def test_a_stopped_idle_worker_harms_the_next_job_only_for_a_while(make_rig: MakeRig) -> None:
     """It takes a job and never says a word."""
-    rig = make_rig("SIGSTOP of an idle worker", "--step-s", str(LIMIT_S), "--load-s", str(LIMIT_S))
+    rig = make_rig("SIGSTOP of an idle worker", "--step-s", str(LIMIT_S), "--load-s", str(START_S))
+    times = min(TIMES, 5)
     rig.start()
     with rig.connect() as client:
-        for _ in range(TIMES):
+        for _ in range(times):
             warm = rig.submit(client)
             rig.until(lambda warm=warm: bool(warm.ends), client)
             for worker in rig.workers():
@@ -78,9 +83,9 @@ def test_a_stopped_idle_worker_harms_the_next_job_only_for_a_while(make_rig: Mak
                 rig.entry.faults += 1
             asked, began = rig.submit(client), time.monotonic()
             rig.until(lambda asked=asked: bool(asked.ends), client)
-            rig.entry.hang_s.append(time.monotonic() - began - LIMIT_S)
+            rig.entry.hang_s.append(time.monotonic() - began - START_S)
     entry = rig.judge()
-    assert entry.faults == TIMES
+    assert entry.faults == times
     assert min(entry.hang_s) > -0.2
     assert entry.is_clean, entry
 
