@@ -26,7 +26,11 @@ def begin(casting: Casting) -> None:
     runtime.watch()
 
 
-def run(casting: Casting, said: Callable[[Line], None] | None = None) -> None:
+def _nothing(_line: Line) -> None:
+    """For who wants to hear nothing."""
+
+
+def run(casting: Casting, said: Callable[[Line], None] = _nothing) -> None:
     """Work until a cast has ended: for scripts without windows.
 
     Args:
@@ -38,7 +42,7 @@ def run(casting: Casting, said: Callable[[Line], None] | None = None) -> None:
     shown: set[int] = set()
     while True:
         delay = runtime.tick()
-        for line in casting.lines if said is not None else ():
+        for line in casting.lines:
             if line.state.ended and line.row.number not in shown:
                 shown.add(line.row.number)
                 said(line)
