@@ -28,7 +28,7 @@ ROWS_LIMIT = 10_000
 
 _SIZE_LIMIT = 16 * 2**20
 _NAME_LIMIT = 60
-_ENCODED = re.compile(r"-?\d{1,12}")
+_WHOLE = re.compile(r"-?\d{1,12}")
 _UNSAFE = re.compile(r"[^\w-]+")
 # In a request that is still to be given its photo.
 _NO_PHOTO = "0" * 64
@@ -203,7 +203,7 @@ def _number(record: Mapping[Any, Any], name: str) -> int | None:
         return None
     if isinstance(value, int) and not isinstance(value, bool):
         return value
-    if isinstance(value, str) and _ENCODED.fullmatch(value.strip()):
+    if isinstance(value, str) and _WHOLE.fullmatch(value.strip()):
         return int(value)
     raise _wrong(f'The {name} "{str(value)[:40]}" is no whole number.')
 
@@ -220,8 +220,8 @@ def _sliders(value: Any) -> dict[str, float]:
     if value is None or value == "":
         return {}
     if isinstance(value, str):
-        pairs = [part.partition("=")[::2] for part in re.split(r"[\s;,]+", value.strip()) if part]
-        value = dict(pairs)
+        pairs = (part.partition("=") for part in re.split(r"[\s;,]+", value.strip()) if part)
+        value = {name: share for name, _, share in pairs}
     if not isinstance(value, dict):
         raise _wrong("The shape is neither a text nor an object.")
     return {_slider_name(name): _share(name, share) for name, share in value.items()}

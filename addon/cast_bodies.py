@@ -5,7 +5,7 @@ heaviest part of a mannequin, 13 MB, so a shape is written into the mesh unless 
 """
 
 # pyright: reportArgumentType=false, reportAttributeAccessIssue=false, reportOptionalMemberAccess=false
-# pyright: reportGeneralTypeIssues=false
+# pyright: reportGeneralTypeIssues=false, reportOptionalSubscript=false, reportReturnType=false
 # The stubs know an object's data by its base class only, and not that numpy's arrays are taken.
 
 from __future__ import annotations

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import argparse
 import sys
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import bpy
 
-from . import body, cast, cast_report, runtime, stage
+from . import body, cast, cast_report, cast_run, stage
 from .casting import Casting, Options
-from .current import current, session
+from .current import session
 from .errors import attempt
 from .link.errors import ErrorCode, Failure, UVMapError
 from .link.request import ENGINES, SIZES, TextureRequest
@@ -65,28 +64,6 @@ def add_command(commands: Any) -> None:
     parser.set_defaults(run=_cast)
 
 
-def run(casting: Casting, said: Any = None) -> None:
-    """Work until a cast has ended: for scripts without windows.
-
-    Args:
-        casting: From `Casting`.
-        said: Called with each line that has ended.
-    """
-    now = current()
-    if now.cast is not None and not now.cast.ended:
-        raise UVMapError(ErrorCode.QUEUE_FULL, "Another cast is being made.", "Stop it first.")
-    now.cast = casting
-    shown: set[int] = set()
-    while not casting.ended:
-        delay = runtime.tick()
-        for line in casting.lines:
-            if said is not None and line.state.ended and line.row.number not in shown:
-                shown.add(line.row.number)
-                said(line)
-        if not casting.ended:
-            time.sleep(delay or 0.0)
-
-
 def _cast(options: argparse.Namespace) -> Outcome:
     defaults = TextureRequest(
         "", prompt=options.prompt, subject=options.subject, engine=options.engine, size=options.size
@@ -97,7 +74,7 @@ def _cast(options: argparse.Namespace) -> Outcome:
     cast_report.make_folder(out)
     scene = _scene(out / BLEND)
     casting = Casting(rows, scene, session(), Options(out, options.keep_sliders))
-    run(casting, _say)
+    cast_run.run(casting, _say)
     _save(out / BLEND)
     missing = len(rows) - casting.count(cast_report.RowState.DONE)
     if options.render:

@@ -100,9 +100,7 @@ def tick() -> float | None:
         now.session.fail_all(delay)
         delay = None
     looking = attempt(now.faces.tick)
-    casting = attempt(now.cast.tick) if now.cast is not None else None
-    if isinstance(casting, Failure) and now.cast is not None:
-        now.cast.give_up(casting)
+    casting = _move_cast(now)
     # A picture that can't be shown is no reason for a job to fail.
     more_icons = attempt(lambda: thumbnails.update(now.session.running)) is True
     refresh(drawn_anew=_changes(now) != before)
@@ -130,6 +128,18 @@ def icon_of_file(path: str) -> int:
 def _changes(now: Current) -> int:
     cast = now.cast.changes if now.cast is not None else 0
     return now.session.changes + now.faces.changes + thumbnails.changes() + cast
+
+
+def _move_cast(now: Current) -> float | None:
+    if now.cast is None or now.cast.ended:
+        return None
+    delay = attempt(now.cast.tick)
+    if isinstance(delay, Failure):
+        now.cast.give_up(delay)
+        delay = None
+    if now.cast.ended and not bpy.app.background:
+        bpy.ops.ed.undo_push(message="UVMap-ID cast")
+    return delay
 
 
 def _on_timer() -> float | None:

@@ -242,6 +242,7 @@ def _secrets() -> list[str]:
     for scene in bpy.data.scenes:
         settings = settings_of(scene)
         faces = [settings.face_image, *(face.path for face in settings.more_faces)]
+        found += [settings.cast.source, settings.cast.out, Path(settings.cast.source).stem]
         found += [settings.prompt, settings.subject, settings.diffusion.negative_prompt, *faces]
         found += [name for face in faces for name in (Path(face).name, Path(face).stem)]
     return found

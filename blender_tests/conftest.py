@@ -94,6 +94,7 @@ def clean_scene(installed: None) -> None:
         # Jobs outlive files; tests don't share them.
         current.session().close()
         current.faces().close()
+        current.current().cast = None
         importlib.import_module(f"{PACKAGE}.runtime").refresh()
 
 

@@ -166,7 +166,7 @@ def test_rubbish_gives_rows_or_one_error(cast: ModuleType, module: Module, tmp_p
     error = module("link.errors").UVMapError
     known = ["a.png", "-1", "4294967296", "1e9", "nan", "age=1", "=", "age==", "../../..", "\0", "\ud7ff", "CON", "🙂"]
     values: list[Any] = [*known, None, True, 0.5, -7, 10**30, [], {}, [1], {"age": None}, {"": 1}]
-    read = refused = 0
+    read, refused, codes = 0, 0, set[str]()
     for turn in range(1500):
         path = tmp_path / ("a.json" if turn % 2 else "a.csv")
         if turn % 2:
@@ -190,7 +190,7 @@ def test_rubbish_gives_rows_or_one_error(cast: ModuleType, module: Module, tmp_p
         try:
             rows = cast.read_cast(path, defaults(module))
         except error as caught:
-            assert caught.failure.code == "settings_unreadable"  # noqa: PT017 - most of the rubbish is read
+            codes.add(caught.failure.code)
             refused += 1
             continue
         read += len(rows)
@@ -202,6 +202,7 @@ def test_rubbish_gives_rows_or_one_error(cast: ModuleType, module: Module, tmp_p
             if row.problem is None:
                 row.request.validate()
                 assert all(np.isfinite(value) for value in row.shape.values())
+    assert codes == {"settings_unreadable"}
     assert read > 200
     assert refused > 50
 
@@ -322,7 +323,7 @@ def test_two_hundred_characters(scene: bpy.types.Scene, fake: Path, module: Modu
     )
     assert sum(took) / 190 < 0.3
     # Shapes are made once each; nothing else takes long.
-    assert statistics.quantiles(took, n=100)[-2] < 0.030
+    assert slow[len(people) + len(took) // 100] < 0.008
     # 150 more characters: images of 8 x 8, objects, materials.
     assert grown < 60
 

@@ -202,6 +202,28 @@ def test_all_states_of_jobs_and_photos(
         current.faces.close()
 
 
+def test_a_cast(
+    draw: Callable[[], dict[str, list[str]]], module: Module, scene: bpy.types.Scene, tmp_path: Path
+) -> None:
+    assert "uvmap_id.cast_start" in draw()["UVMAP_ID_PT_cast"]
+    (tmp_path / "cast.csv").write_text("face,name\n" + "a.png,Ada\n" * 50, encoding="utf-8")
+    rows = module("cast").read_cast(tmp_path / "cast.csv", module("link.request").TextureRequest("", "jeans"))
+    current, casting, report = module("current").current(), module("casting"), module("cast_report")
+    current.cast = casting.Casting(rows, scene, current.session, casting.Options(tmp_path / "out"))
+    for line, state in zip(reversed(current.cast.lines), report.RowState, strict=False):
+        line.state = state
+    failure = module("link.errors").Failure
+    current.cast.lines[46].failure = failure("face_not_found", "No face.", "Another photo.")
+    drawn = draw()["UVMAP_ID_PT_cast"]
+    assert "uvmap_id.cast_stop" in drawn
+    assert {"3 of 50, 1 failed", "Ada 49", "Ada 47", "20 more are in the report"} <= set(drawn)
+    assert "No face. Another photo." in " ".join(drawn)
+    current.cast.give_up(failure("backend_not_found", "No backend.", "Set it up."))
+    drawn = draw()["UVMAP_ID_PT_cast"]
+    assert "uvmap_id.cast_start" in drawn
+    assert "No backend." in " ".join(drawn)
+
+
 def test_a_dressed_body_with_a_history(
     draw: Callable[[], dict[str, list[str]]], module: Module, scene: bpy.types.Scene, tmp_path: Path
 ) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import bpy
 
-from .. import cast, cast_report, cli_cast, results, runtime
+from .. import cast, cast_report, cast_run, results
 from ..casting import Casting, Options
 from ..current import current, session
 from ..link.errors import ErrorCode, UVMapError
@@ -25,9 +25,8 @@ class UVMAP_ID_OT_cast_start(ReportingOperator):  # noqa: N801 - Blender's rule 
 
     def act(self, context: bpy.types.Context) -> str:
         """Begin and return at once; in a script without windows, wait for the end."""
-        now, settings = current(), settings_of(context.scene)
-        if now.cast is not None and not now.cast.ended:
-            raise UVMapError(ErrorCode.QUEUE_FULL, "A cast is being made.", "Stop it first, or wait for its end.")
+        settings = settings_of(context.scene)
+        cast_run.check_free()
         if not settings.cast.source.strip():
             raise UVMapError(
                 ErrorCode.SETTINGS_UNREADABLE,
@@ -38,10 +37,9 @@ class UVMAP_ID_OT_cast_start(ReportingOperator):  # noqa: N801 - Blender's rule 
         rows = cast.read_cast(path_of(settings.cast.source), defaults, settings.cast.seed)
         casting = Casting(rows, context.scene, session(), Options(_out(settings.cast), settings.cast.sliders))
         if not bpy.app.background:
-            now.cast = casting
-            runtime.watch()
+            cast_run.begin(casting)
             return f"{len(rows)} characters are being made."
-        cli_cast.run(casting)
+        cast_run.run(casting)
         missing = len(rows) - casting.count(cast_report.RowState.DONE)
         for line in casting.lines:
             if line.failure is not None:
