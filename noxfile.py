@@ -152,6 +152,24 @@ def lint(session: nox.Session) -> None:
 
 
 @nox.session(python=False)
+def faults(session: nox.Session) -> None:
+    """Every fault in full, about half an hour; writes the table of docs/reliability.md."""
+    backend = backend_environment(session, "tests")
+    session.run(program(backend, "python"), "benchmarks/reliability.py", *session.posargs, external=True)
+
+
+@nox.session(python=False)
+def soak(session: nox.Session) -> None:
+    """An hour of random faults over random jobs; `UVMAP_ID_SOAK_S` and `UVMAP_ID_SOAK_SEED` change time and dice."""
+    backend = backend_environment(session, "tests")
+    session.run(
+        *(program(backend, "python"), "-m", "pytest", "-s", "tests/faults/test_fault_soak.py", *session.posargs),
+        env={"UVMAP_ID_SOAK_S": os.environ.get("UVMAP_ID_SOAK_S", "3600")},
+        external=True,
+    )
+
+
+@nox.session(python=False)
 def lock(session: nox.Session) -> None:
     """Write requirements/*.txt anew; needs uv."""
     for name, sources in LOCKS.items():

@@ -1,8 +1,36 @@
 """UVMap-ID: a photo of a face and a sentence become a texture set on a body, inside Blender."""
 
-from . import cli, drop, log, look, operators, panels, preferences, properties, runtime, shape, thumbnails, upkeep
+from . import (
+    cli,
+    drop,
+    log,
+    look,
+    operators,
+    panels,
+    preferences,
+    properties,
+    runtime,
+    shape,
+    thumbnails,
+    translations,
+    upkeep,
+)
 
-_PARTS = (log, thumbnails, runtime, preferences, properties, shape, look, upkeep, operators, panels, drop, cli)
+_PARTS = (
+    log,
+    translations,
+    thumbnails,
+    runtime,
+    preferences,
+    properties,
+    shape,
+    look,
+    upkeep,
+    operators,
+    panels,
+    drop,
+    cli,
+)
 
 
 def register() -> None:

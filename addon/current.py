@@ -11,6 +11,7 @@ from .session import Session
 from .snapshot import Snapshot
 
 if TYPE_CHECKING:
+    from .casting import Casting
     from .history import History
 
 
@@ -24,6 +25,7 @@ class Current:
         history: What was made.
         snapshot: What panels draw; made anew by each tick in which something changed.
         hashes: Of photos' contents, by the files' path, size and time.
+        cast: The newest run of a cast.
         refused: Why the newest click came to nothing, by the scene's `session_uid`.
     """
 
@@ -32,6 +34,7 @@ class Current:
     history: History
     snapshot: Snapshot = field(default_factory=Snapshot)
     hashes: dict[tuple[str, int, int], str] = field(default_factory=dict)
+    cast: Casting | None = None
     refused: dict[int, Failure] = field(default_factory=dict)
 
 

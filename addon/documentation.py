@@ -6,7 +6,7 @@ from pathlib import Path
 
 from .link.errors import ErrorCode, UVMapError
 
-PAGES = ("body", "face", "prompt", "generate", "queue", "history", "material", "export")
+PAGES = ("body", "face", "prompt", "generate", "queue", "cast", "history", "material", "export")
 FOLDER = Path(__file__).parent / "docs"
 
 

@@ -44,6 +44,7 @@ class Origin:
         body_name: The body's name.
         blend: The .blend's path; empty while it was not saved.
         home: The folder in which the maps' folder is to lie.
+        place: The maps' folder itself, where it is not to be named by the job.
         faces: The files of the photos, as far as they are known.
     """
 
@@ -53,6 +54,7 @@ class Origin:
     body_name: str = ""
     blend: str = ""
     home: Path | None = None
+    place: Path | None = None
     faces: tuple[str, ...] = ()
 
 

@@ -17,8 +17,15 @@ ASSET = Path(__file__).parent / "assets" / "mannequin.npz"
 _IRIS_RADIUS = 0.006
 
 
-def add(scene: bpy.types.Scene) -> bpy.types.Object:
+def add(
+    scene: bpy.types.Scene, collection: bpy.types.Collection | None = None, asset: Asset | None = None
+) -> bpy.types.Object:
     """Add a mannequin with materials, shape keys and armature to a scene.
+
+    Args:
+        scene: To where.
+        collection: One of the scene's; default: its topmost one.
+        asset: What was read from `ASSET` before.
 
     Returns:
         The mesh object; its parent is the armature.
@@ -26,15 +33,16 @@ def add(scene: bpy.types.Scene) -> bpy.types.Object:
     Raises:
         UVMapError: `body_unreadable`: the extension's file is damaged; nothing was added then.
     """
-    asset = read(ASSET)
+    asset = asset or read(ASSET)
+    collection = collection or scene.collection
     mesh = mesh_from_arrays("Mannequin", asset.vertices, asset.faces, asset.uvs)
     mesh.polygons.foreach_set("material_index", asset.face_materials.astype(np.int32))
     body = bpy.data.objects.new("Mannequin", mesh)
     mesh[material.MANNEQUIN] = len(asset.vertices)
-    scene.collection.objects.link(body)
+    collection.objects.link(body)
     mannequin_materials.wear(body, _iris_radius(asset))
     _add_keys(body, asset)
-    scene.collection.objects.link(mannequin_rig.build(body, asset))
+    collection.objects.link(mannequin_rig.build(body, asset))
     return body
 
 

@@ -13,6 +13,7 @@ from .link.errors import ErrorCode, Failure
 from .panels.character import draw_sentence
 from .preferences import backend_command, backend_source, setup_root
 from .setup.weights import Shelf, ShelfState, Weights
+from .translations import failure_said, said, translated
 
 if TYPE_CHECKING:
     from bpy.stub_internal.rna_enums import IconItems
@@ -47,7 +48,7 @@ def draw(layout: bpy.types.UILayout, chosen: UVMapIDPreferences, context: bpy.ty
     diagnosing = upkeep.upkeep().diagnosing
     row.operator("uvmap_id.diagnose", text="Diagnosing..." if diagnosing else "Copy Diagnosis", icon="COPYDOWN")
     box = layout.box().column()
-    box.label(text=f"Log and results of the backend: {state_dir()}", icon="FILE_FOLDER")
+    box.label(text=said("Log and results of the backend: {folder}", folder=state_dir()), icon="FILE_FOLDER")
     box.prop(chosen, "smpl_uv_template")
     box.prop(chosen, "smplx_uv_template")
 
@@ -56,15 +57,19 @@ def _draw_local(layout: bpy.types.UILayout, chosen: UVMapIDPreferences, context:
     command = backend_command()[0]
     found = shutil.which(command)
     if found is not None:
-        layout.label(text=f"Uses {found}, from {backend_source()}", icon="CHECKMARK")
+        uses = said("Uses {program}, from {source}", program=found, source=translated(backend_source()))
+        layout.label(text=uses, icon="CHECKMARK")
     elif upkeep.has_installer():
         layout.label(text="No backend is set up on this computer yet.", icon="INFO")
     else:
         draw_sentence(
             context,
             layout.column(align=True),
-            f'"{command}" was not found. Install it into a Python 3.11 or 3.12 of its own with: pip install uvmap-id. '
-            "Then choose the program here.",
+            said(
+                '"{program}" was not found. Install it into a Python 3.11 or 3.12 of its own with: '
+                "pip install uvmap-id. Then choose the program here.",
+                program=command,
+            ),
             "ERROR",
         )
     setup = upkeep.upkeep().setup
@@ -78,21 +83,22 @@ def _draw_setup(
 ) -> None:
     if setup.busy:
         progress = setup.progress
-        layout.progress(factor=progress.fraction, text=f"{setup.state.value.capitalize()}: {progress.fraction:.0%}")
-        layout.label(text=f"{progress.text}{_speed(progress)}")
+        stage = translated(setup.state.value.capitalize())
+        layout.progress(factor=progress.fraction, text=f"{stage}: {progress.fraction:.0%}")
+        layout.label(text=f"{translated(progress.text)}{_speed(progress)}")
         layout.operator("uvmap_id.setup_cancel", icon="CANCEL")
         return
     if setup.failure is not None:
         _draw_failure(layout, setup.failure, context)
     elif setup.sentence:
-        layout.label(text=setup.sentence, icon="CHECKMARK")
+        layout.label(text=translated(setup.sentence), icon="CHECKMARK")
     if not bpy.app.online_access:
         layout.label(text="Blender is set to stay offline. Setting up needs the internet:", icon="INTERNET_OFFLINE")
         layout.prop(context.preferences.system, "use_online_access", text="Allow Online Access")
     column = layout.column()
     for name in ("setup_variant", "setup_folder", "setup_python"):
         column.prop(chosen, name)
-    layout.label(text=f"Goes to {setup_root()}", icon="FILE_FOLDER")
+    layout.label(text=said("Goes to {folder}", folder=setup_root()), icon="FILE_FOLDER")
     row = layout.row(align=True)
     row.scale_y = 1.3
     row.operator("uvmap_id.setup_install", icon="IMPORT")
@@ -106,7 +112,7 @@ def _draw_setup(
 def _draw_failure(layout: bpy.types.UILayout, failure: Failure, context: bpy.types.Context) -> None:
     column = layout.box().column(align=True)
     column.alert = True
-    draw_sentence(context, column, f"{failure.message} {failure.hint}".strip(), "ERROR")
+    draw_sentence(context, column, failure_said(failure), "ERROR")
     column.label(text=f"({failure.code})", icon="BLANK1")
     fix = _FIXES.get(failure.code)
     if fix is not None:
@@ -119,11 +125,11 @@ def _draw_remote(layout: bpy.types.UILayout, chosen: UVMapIDPreferences, context
     layout.label(text="This tests the connection. Textures are still made on this computer.", icon="INFO")
     busy = upkeep.upkeep().testing
     layout.operator("uvmap_id.remote_test", text="Testing..." if busy else "Test", icon="LINKED")
-    said = upkeep.upkeep().remote_said
-    if isinstance(said, Failure):
-        _draw_failure(layout, said, context)
-    elif said:
-        layout.label(text=said, icon="CHECKMARK")
+    answer = upkeep.upkeep().remote_said
+    if isinstance(answer, Failure):
+        _draw_failure(layout, answer, context)
+    elif answer:
+        layout.label(text=translated(answer), icon="CHECKMARK")
 
 
 def _draw_weights(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
@@ -138,7 +144,7 @@ def _draw_weights(layout: bpy.types.UILayout, context: bpy.types.Context) -> Non
     elif shelf.failure is not None:
         _draw_failure(layout, shelf.failure, context)
     elif shelf.sentence:
-        layout.label(text=shelf.sentence, icon="CHECKMARK")
+        layout.label(text=translated(shelf.sentence), icon="CHECKMARK")
     for weights in shelf.rows:
         _draw_row(layout, weights, enabled=not shelf.busy)
     if shelf.rows and not shelf.busy:
@@ -149,7 +155,8 @@ def _draw_progress(layout: bpy.types.UILayout, shelf: Shelf) -> None:
     if shelf.state is ShelfState.GETTING:
         layout.progress(factor=shelf.fraction, text=f"{shelf.subject} {shelf.fraction:.0%}{_speed(shelf)}")
     else:
-        layout.label(text=f"{shelf.state.value.capitalize()} {shelf.subject}".strip(), icon="SORTTIME")
+        doing = translated(shelf.state.value.capitalize())
+        layout.label(text=f"{doing} {shelf.subject}".strip(), icon="SORTTIME")
     layout.operator("uvmap_id.weights_cancel", icon="CANCEL")
 
 
@@ -157,8 +164,8 @@ def _draw_row(layout: bpy.types.UILayout, weights: Weights, enabled: bool) -> No
     split = layout.split(factor=0.3)
     split.label(text=weights.title, icon=_ICONS.get(weights.state, "BLANK1"))
     split = split.split(factor=0.55)
-    use = "" if weights.commercial else " (not commercial)"
-    split.label(text=f"{weights.purpose}: {weights.licence}{use}")
+    use = "" if weights.commercial else f" ({said('not commercial')})"
+    split.label(text=f"{translated(weights.purpose)}: {weights.licence}{use}")
     row = split.row(align=True)
     row.enabled = enabled
     row.label(text=weights.state)
@@ -186,5 +193,6 @@ def _speed(progress: Any) -> str:
     if progress.bytes_per_second <= 0:
         return ""
     seconds = progress.seconds_left
-    left = "" if seconds is None else f", {seconds:.0f} s left" if seconds < 90 else f", {seconds / 60:.0f} min left"
+    time = "" if seconds is None else f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"
+    left = said(", {time} left", time=time) if time else ""
     return f" ({progress.bytes_per_second / 1e6:.1f} MB/s{left})"

@@ -104,6 +104,31 @@ class FaceFile(bpy.types.PropertyGroup):
     )
 
 
+class CastSettings(bpy.types.PropertyGroup):
+    """A cast, many characters from one list: `scene.uvmap_id.cast`."""
+
+    source: bpy.props.StringProperty(
+        name="List",
+        description="A CSV or JSON file with a row for each character, or a folder of photos of faces",
+        subtype="FILE_PATH",
+    )
+    out: bpy.props.StringProperty(
+        name="Folder",
+        description="Where texture sets and the report go; empty is beside the .blend",
+        subtype="DIR_PATH",
+    )
+    seed: bpy.props.IntProperty(
+        name="Base Seed",
+        description="What the seeds of rows come from that name none; the same base gives the same cast",
+        min=0,
+        max=SEED_LIMIT - 1,
+    )
+    sliders: bpy.props.BoolProperty(
+        name="Keep Sliders",
+        description="Keep the shape's sliders and expressions in each body, which takes 13 MB of memory for each",
+    )
+
+
 class HistoryEntry(bpy.types.PropertyGroup):
     """One texture set that was made; its `name` is what a list calls it."""
 
@@ -215,6 +240,7 @@ class CharacterSettings(bpy.types.PropertyGroup):
         type=bpy.types.Image,
         poll=_can_be_mask,
     )
+    cast: bpy.props.PointerProperty(name="Cast", description="Many characters from one list", type=CastSettings)
     history: bpy.props.CollectionProperty(
         name="History", description="The textures that were made in this scene", type=HistoryEntry
     )
@@ -247,7 +273,7 @@ class CharacterSettings(bpy.types.PropertyGroup):
     )
 
 
-_CLASSES = (DiffusionProperties, FaceFile, HistoryEntry, CharacterSettings)
+_CLASSES = (DiffusionProperties, FaceFile, CastSettings, HistoryEntry, CharacterSettings)
 
 
 def settings_of(scene: bpy.types.Scene) -> CharacterSettings:

@@ -68,7 +68,7 @@ def deliver(job: Job, folder: Path) -> Delivery:
     """
     # Beside the file as it is called now, unless another one is open.
     home = results.home() if scene_of(job.origin) is not None else job.origin.home
-    kept = yield from results.kept_in_steps(folder, results.place_of(job.id, home))
+    kept = yield from results.kept_in_steps(folder, job.origin.place or results.place_of(job.id, home))
     maps = results.maps_in(kept)
     yield Step.MORE
     if body_of(job.origin) is not None:
@@ -100,10 +100,13 @@ def tick() -> float | None:
         now.session.fail_all(delay)
         delay = None
     looking = attempt(now.faces.tick)
+    casting = attempt(now.cast.tick) if now.cast is not None else None
+    if isinstance(casting, Failure) and now.cast is not None:
+        now.cast.give_up(casting)
     # A picture that can't be shown is no reason for a job to fail.
     more_icons = attempt(lambda: thumbnails.update(now.session.running)) is True
     refresh(drawn_anew=_changes(now) != before)
-    delays = [each for each in (delay, looking, _ICONS_S if more_icons else None) if isinstance(each, float)]
+    delays = [each for each in (delay, looking, casting, _ICONS_S if more_icons else None) if isinstance(each, float)]
     return min(delays, default=None)
 
 
@@ -125,7 +128,8 @@ def icon_of_file(path: str) -> int:
 
 
 def _changes(now: Current) -> int:
-    return now.session.changes + now.faces.changes + thumbnails.changes()
+    cast = now.cast.changes if now.cast is not None else 0
+    return now.session.changes + now.faces.changes + thumbnails.changes() + cast
 
 
 def _on_timer() -> float | None:

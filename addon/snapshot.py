@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from .jobs import Job, JobState
 from .link.errors import Failure
+from .translations import failure_said, said, translated
 
 _MINUTE, _HOUR = 60, 3600
 _LABEL_LIMIT = 40
@@ -70,7 +71,7 @@ def snapshot_of(jobs: Sequence[Job], now: float, icon_of: Callable[[Job], int]) 
 def in_words(seconds: float) -> str:
     """A time for a person: "under 1 min", "5 min", "2 h 10 min"."""
     if seconds < 10:
-        return "a few seconds"
+        return said("a few seconds")
     if seconds < _MINUTE:
         return f"{round(seconds / 10) * 10} s"
     if seconds < _HOUR:
@@ -87,16 +88,16 @@ def _row(job: Job, now: float, icon: int) -> Row:
 
 def _text(job: Job, now: float) -> str:
     if job.state is JobState.CANCELLED:
-        return "Cancelled"
+        return said("Cancelled")
     if job.state is JobState.DONE:
-        return f"Done in {job.seconds:.0f} s"
+        return said("Done in {seconds} s", seconds=f"{job.seconds:.0f}")
     if job.failure is not None:
-        return f"{job.failure.message} {job.failure.hint}".strip()
+        return failure_said(job.failure)
     if job.state is not JobState.RUNNING:
-        return job.stage
+        return translated(job.stage)
     left = job.time_left(now)
-    text = f"{job.stage} {job.fraction:.0%}"
-    return text if left is None else f"{text}, {in_words(left)} left"
+    text = f"{translated(job.stage)} {job.fraction:.0%}"
+    return text if left is None else text + said(", {time} left", time=in_words(left))
 
 
 def _whole(unended: Sequence[Job], jobs: Sequence[Job], now: float) -> str:

@@ -3,7 +3,7 @@
     python benchmarks/contact_sheet.py --out sheet.jpg [--photo FILE]... [--texture FILE]... [--prompts FILE]
 
 Subjects are photos, and faces rendered from finished SMPL textures; by default scikit-image's astronaut. The pictures
-are drawn on the mannequin with the three maps under one lamp, without Blender.
+are drawn on the mannequin with the three maps under one lamp, without Blender. The eyes are always brown.
 """
 
 from __future__ import annotations
@@ -19,7 +19,10 @@ import skimage.data
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
+from uvmap_id.atlas.raster import Raster
 from uvmap_id.atlas.view import Camera, lookup, shade
+from uvmap_id.bodies.poses import POSES, struck
+from uvmap_id.bodies.skeleton import Joints
 from uvmap_id.engines.base import TextureSet
 from uvmap_id.engines.projection.engine import ProjectionEngine
 from uvmap_id.link.request import TextureRequest
@@ -29,26 +32,37 @@ BACKGROUND = 0.14
 TEXT_HEIGHT = 34
 # The part of the square picture that holds a standing body.
 CROP = (0.21, 0.79)
+SKIN, EYE, MOUTH = 0, 1, 2
+MOUTH_COLOUR = (74, 24, 22)
+# Of pupil, iris, its rim and the white, each as far from the middle of the eyes' square as it goes.
+EYE_COLOURS = {0.022: (8, 7, 7), 0.055: (105, 72, 42), 0.062: (40, 29, 24), 1.0: (230, 223, 218)}
 
 
 @dataclass(frozen=True)
 class Mannequin:
-    """The extension's body as triangles: `vertices` (V, 3), `triangles` (T, 3), `uvs` (T, 3, 2)."""
+    """The extension's body as triangles: `vertices` (V, 3), `triangles` (T, 3), `uvs` (T, 3, 2), `materials` (T,)."""
 
     vertices: NDArray[np.float64]
     triangles: NDArray[np.int64]
     uvs: NDArray[np.float64]
+    materials: NDArray[np.uint8]
 
     @classmethod
     def load(cls) -> Mannequin:
-        """Read it from the extension's assets."""
-        with np.load(ROOT / "addon/assets/mannequin.npz") as stored:
-            faces, uvs, vertices = stored["faces"], stored["uvs"], stored["vertices"]
-        halves = ([0, 1, 2], [0, 2, 3])
+        """Read it from the extension's assets, and let its arms hang."""
+        with np.load(ROOT / "addon/assets/mannequin.npz", allow_pickle=False) as stored:
+            body = dict(stored)
+        faces, uvs, materials = body["faces"], body["uvs"], body["face_materials"]
+        weights = np.zeros((len(body["vertices"]), len(body["bone_names"])))
+        np.add.at(weights, (np.arange(len(weights))[:, None], body["weight_bones"]), body["weight_values"] / 255)
+        joints = Joints(body["bone_heads"].astype(np.float64), body["bone_tails"].astype(np.float64))
+        vertices, _ = struck(body["vertices"].astype(np.float64), weights, joints, POSES["relaxed"])
+        quads = faces[:, 2] != faces[:, 3]
         return cls(
-            vertices.astype(np.float64),
-            np.concatenate([faces[:, half] for half in halves]).astype(np.int64),
-            np.concatenate([uvs[:, half] for half in halves]).astype(np.float64),
+            vertices,
+            np.concatenate([faces[:, [0, 1, 2]], faces[quads][:, [0, 2, 3]]]).astype(np.int64),
+            np.concatenate([uvs[:, [0, 1, 2]], uvs[quads][:, [0, 2, 3]]]).astype(np.float64),
+            np.concatenate([materials, materials[quads]]),
         )
 
     def face_camera(self, size: int) -> Camera:
@@ -73,13 +87,26 @@ class Mannequin:
         return frame / (np.linalg.norm(frame, axis=2, keepdims=True) + 1e-12)
 
 
+def painted(body: Mannequin, raster: Raster, texture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """(S, S, 3) sRGB: the texture on the skin, and eyes and mouth, which have UVs of their own."""
+    uvs = raster.interpolate(body.uvs)
+    colours = lookup(texture, uvs)
+    material = np.where(raster.covered, body.materials[raster.triangle], SKIN)
+    eye = material == EYE
+    ring = np.searchsorted(list(EYE_COLOURS), np.linalg.norm(uvs[eye] - 0.5, axis=1))
+    colours[eye] = np.array(list(EYE_COLOURS.values()), np.uint8)[ring]
+    colours[material == MOUTH] = MOUTH_COLOUR
+    return colours
+
+
 def draw(body: Mannequin, maps: TextureSet, camera: Camera) -> NDArray[np.uint8]:
     """(S, S, 3) sRGB: the body under a lamp above the camera's shoulder, its relief from the normal map."""
     raster = camera.draw(body.vertices, body.triangles)
     uvs = raster.interpolate(body.uvs)
-    colour = (lookup(maps.base_color, uvs) / 255.0) ** 2.2
-    bump = lookup(maps.normal, uvs) / 127.5 - 1
-    gloss = 1 - lookup(maps.roughness[..., None], uvs) / 255.0
+    colour = (painted(body, raster, maps.base_color) / 255.0) ** 2.2
+    skin = (raster.covered & (body.materials[raster.triangle] == SKIN))[..., None]
+    bump = np.where(skin, lookup(maps.normal, uvs) / 127.5 - 1, 0)
+    gloss = np.where(skin, 1 - lookup(maps.roughness[..., None], uvs) / 255.0, 0)
     # The smooth brightness of the body, and what the relief adds to it in the light's direction.
     smooth = raster.interpolate(shade(body.vertices, body.triangles, camera)[body.triangles][..., None])
     lamp = camera.turn(np.eye(3)).T @ np.array([0.35, -0.75, 0.55])
@@ -96,7 +123,7 @@ def rendered_face(body: Mannequin, texture: Path) -> bytes:
     camera = body.face_camera(1024)
     raster = camera.draw(body.vertices, body.triangles)
     with Image.open(texture) as image:
-        colours = lookup(np.asarray(image.convert("RGB")), raster.interpolate(body.uvs))
+        colours = painted(body, raster, np.asarray(image.convert("RGB")))
     return as_png(np.where(raster.covered[..., None], colours, 150).astype(np.uint8))
 
 

@@ -192,6 +192,36 @@ def test_backend_killed_while_it_works(
         stop_backend()
 
 
+def test_a_backend_on_another_computer(
+    character: bpy.types.Scene, module: Module, backend: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is this computer's, reached by address and key: its files come in pieces over the link."""
+    monkeypatch.setenv("UVMAP_ID_STATE_DIR", str(tmp_path / "state"))
+    connection = module("link.launcher").ensure_server([str(backend)])
+    keys, state = module("link.keys"), module("link.connection").state_dir()
+    chosen = bpy.context.preferences.addons[PACKAGE].preferences
+    chosen.place, chosen.remote_host, chosen.remote_key = "REMOTE", "127.0.0.1", connection.server_key
+    chosen.remote_port = int(connection.endpoint.rpartition(":")[2])
+    session = module("current").session()
+    try:
+        # Nobody has let this computer in yet.
+        refused = module("operators.generate").submit(character)
+        _tick_until(session, lambda: refused.ended)
+        assert refused.failure.code == "backend_refused"
+        mine = keys.own_keys(state, keys.CLIENT_KEY).public
+        keys.AuthorizedKeys(state).add(mine, "this Blender")
+        time.sleep(1.1)
+        folder = session.wait(module("operators.generate").submit(character))
+        _tick_until(session, lambda: session.tick() is None)
+    finally:
+        chosen.place, chosen.remote_host, chosen.remote_port, chosen.remote_key = "LOCAL", "", 7461, ""
+        stop_backend()
+    assert {path.name for path in folder.iterdir()} >= {"base_color.png", "normal.png", "roughness.png"}
+    assert module("material").folder_of(character.uvmap_id.body) == folder
+    # It was told that nothing more is needed.
+    assert not list((tmp_path / "state" / "results").iterdir())
+
+
 def test_body_deleted_meanwhile(character: bpy.types.Scene, module: Module) -> None:
     session = module("current").session()
     job = module("operators.generate").submit(character)

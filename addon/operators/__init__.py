@@ -4,6 +4,7 @@ import bpy
 
 from . import (
     body,
+    cast,
     export,
     face,
     generate,
@@ -22,6 +23,7 @@ from . import (
 
 _CLASSES = (
     *body.CLASSES,
+    *cast.CLASSES,
     *export.CLASSES,
     *face.CLASSES,
     *generate.CLASSES,

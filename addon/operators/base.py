@@ -11,6 +11,7 @@ import bpy
 from .. import current, runtime
 from ..errors import attempt
 from ..link.errors import Failure
+from ..translations import OWN, failure_said, translated
 
 if TYPE_CHECKING:
     from bpy.stub_internal.rna_enums import OperatorReturnItems
@@ -20,6 +21,15 @@ _log = logging.getLogger(__name__)
 
 class ReportingOperator(bpy.types.Operator):
     """An operator whose failures are reports: a line in the interface, a `RuntimeError` in a script."""
+
+    bl_translation_context = OWN
+
+    @classmethod
+    def poll_message_set(  # pyright: ignore[reportIncompatibleMethodOverride] - of the forms it takes, the one in use
+        cls, message: str, *arguments: object
+    ) -> None:
+        """Why the button can't be used now, in the interface's language."""
+        super().poll_message_set(translated(message), *arguments)
 
     def act(self, context: bpy.types.Context) -> str:
         """Do it. Returns a sentence about what was done; raises `UVMapError` and leaves everything as it was."""
@@ -33,10 +43,15 @@ class ReportingOperator(bpy.types.Operator):
         if isinstance(outcome, Failure):
             # The code alone: sentences may name files.
             _log.warning("%s: %s", where, outcome.code)
-            self.report({"ERROR"}, str(outcome))
+            self.report({"ERROR"}, reported(outcome))
             return {"CANCELLED"}
-        self.report({"INFO"}, outcome)
+        self.report({"INFO"}, translated(outcome))
         return {"FINISHED"}
+
+
+def reported(failure: Failure) -> str:
+    """A failure in one line: its code, which is the same in every language, and what there is to say of it."""
+    return f"{failure.code}: {failure_said(failure)}"
 
 
 def remember(scene: bpy.types.Scene, failure: Failure | None) -> None:

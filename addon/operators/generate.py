@@ -17,6 +17,7 @@ from ..link.photo import photo_hash, read_photos
 from ..link.request import EXTRA_MAPS, SEED_LIMIT, TextureRequest
 from ..properties import CharacterSettings, diffusion_of, rounded, settings_of
 from ..session import outcome
+from ..translations import translated
 from .base import ReportingOperator, path_of
 
 Change = Callable[[TextureRequest, bpy.types.Object], tuple[TextureRequest, tuple[bytes, ...]]]
@@ -60,7 +61,7 @@ def follow(operator: bpy.types.Operator, jobs: Sequence[Job]) -> str:
     if bpy.app.background:
         folders = [session().wait(job) for job in jobs]
         for warning in dict.fromkeys(warning for job in jobs for warning in job.warnings):
-            operator.report({"WARNING"}, warning)
+            operator.report({"WARNING"}, translated(warning))
         return f"The texture set lies in {folders[-1]}."
     # The first step now, so that a missing backend is an answer to the click.
     session().tick()

@@ -8,6 +8,7 @@ import bpy
 from .. import shape, subject
 from ..link.errors import ErrorCode, UVMapError
 from ..properties import settings_of
+from ..translations import said
 from .base import ReportingOperator
 
 
@@ -62,7 +63,7 @@ class UVMAP_ID_OT_match_subject(_ForMannequin):  # noqa: N801 - Blender's rule f
             )
         shape.set_values(self.body(context), reading.sliders)
         if reading.unknown:
-            self.report({"WARNING"}, f"These words shape no body: {', '.join(reading.unknown)}.")
+            self.report({"WARNING"}, said("These words shape no body: {words}.", words=", ".join(reading.unknown)))
         return f"The subject set {', '.join(reading.sliders)}."
 
 

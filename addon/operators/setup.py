@@ -129,6 +129,11 @@ class UVMAP_ID_OT_diagnose(ReportingOperator):  # noqa: N801 - Blender's rule fo
 
     bl_idname = "uvmap_id.diagnose"
     bl_label = "Copy Diagnosis"
+    # One line, which a tooltip wraps by itself.
+    bl_description = (
+        "Copy a text for a report of a fault: versions, device, the state of each part, last errors. Names, paths, "
+        "prompts and photos are taken out"
+    )
     bl_options = {"REGISTER"}  # noqa: RUF012 - Blender's own form.
 
     @classmethod

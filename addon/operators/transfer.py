@@ -15,7 +15,8 @@ from ..body import mesh_of
 from ..errors import attempt
 from ..link.errors import Failure
 from ..properties import settings_of
-from .base import ReportingOperator
+from ..translations import said, translated
+from .base import ReportingOperator, reported
 
 if TYPE_CHECKING:
     from bpy.stub_internal.rna_enums import OperatorReturnItems
@@ -28,6 +29,11 @@ class UVMAP_ID_OT_transfer_texture(ReportingOperator):  # noqa: N801 - Blender's
 
     bl_idname = "uvmap_id.transfer_texture"
     bl_label = "Transfer Texture"
+    # One line, which a tooltip wraps by itself.
+    bl_description = (
+        "Bake the texture set of the character's body onto the selected mesh, whatever its UVs, where both stand in "
+        "one place. Esc cancels between two maps"
+    )
     # Not "REGISTER": it can't be adjusted afterwards without baking again.
     bl_options = {"UNDO"}  # noqa: RUF012 - Blender's own form.
 
@@ -63,7 +69,7 @@ class UVMAP_ID_OT_transfer_texture(ReportingOperator):  # noqa: N801 - Blender's
             return super().execute(context)
         outcome = attempt(lambda: self._begin(context))
         if isinstance(outcome, Failure):
-            self.report({"ERROR"}, str(outcome))
+            self.report({"ERROR"}, reported(outcome))
             return {"CANCELLED"}
         self._steps = outcome
         self._timer = context.window_manager.event_timer_add(0.05, window=context.window)
@@ -75,18 +81,18 @@ class UVMAP_ID_OT_transfer_texture(ReportingOperator):  # noqa: N801 - Blender's
         """Bake the next map."""
         if event.type == "ESC":
             self._end(context)
-            self.report({"INFO"}, "Cancelled; nothing was changed.")
+            self.report({"INFO"}, said("Cancelled; nothing was changed."))
             return {"CANCELLED"}
         if event.type != "TIMER":
             return {"RUNNING_MODAL"}
         outcome = attempt(lambda: _next(self._steps))
         if isinstance(outcome, transfer.Transfer):
             self._end(context)
-            self.report({"INFO"}, _sentence(outcome))
+            self.report({"INFO"}, translated(_sentence(outcome)))
             return {"FINISHED"}
         if isinstance(outcome, Failure):
             self._end(context)
-            self.report({"ERROR"}, str(outcome))
+            self.report({"ERROR"}, reported(outcome))
             return {"CANCELLED"}
         context.window_manager.progress_update(outcome)
         return {"RUNNING_MODAL"}

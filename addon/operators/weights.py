@@ -15,6 +15,7 @@ from .. import upkeep
 from ..link.client import error_of
 from ..link.errors import ErrorCode, UVMapError
 from ..setup.weights import Shelf, Weights
+from ..translations import said
 from .base import ReportingOperator
 
 if TYPE_CHECKING:
@@ -160,7 +161,8 @@ def draw_terms(layout: bpy.types.UILayout, row: Weights) -> None:
     """A licence: its name, what it comes to, and where its text is."""
     column = layout.column(align=True)
     column.label(text=row.title, icon="FILE_TEXT")
-    for line in textwrap.wrap(f"Licence: {row.licence_name}", _LETTERS) + textwrap.wrap(row.terms, _LETTERS):
+    licence = said("Licence: {name}", name=row.licence_name)
+    for line in textwrap.wrap(licence, _LETTERS) + textwrap.wrap(row.terms, _LETTERS):
         column.label(text=line)
     if row.licence_url:
         layout.operator("wm.url_open", text="Read the Licence", icon="URL").url = row.licence_url

@@ -2,7 +2,7 @@
 
 import bpy
 
-from . import body, character, export, face, generate, history, mannequin, material, pose, prompt, queue
+from . import body, cast, character, export, face, generate, history, mannequin, material, pose, prompt, queue
 
 # In the order in which they stand below each other.
 _CLASSES = (
@@ -14,6 +14,7 @@ _CLASSES = (
     *prompt.CLASSES,
     *generate.CLASSES,
     *queue.CLASSES,
+    *cast.CLASSES,
     *history.CLASSES,
     *material.CLASSES,
     *export.CLASSES,

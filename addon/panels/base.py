@@ -12,6 +12,7 @@ import bpy
 
 from ..fixes import FIXES
 from ..link.errors import Failure
+from ..translations import OWN, failure_said, translated
 
 if TYPE_CHECKING:
     from bpy.stub_internal.rna_enums import IconItems
@@ -27,6 +28,7 @@ class SubPanel(bpy.types.Panel):
     bl_space_type = "VIEW_3D"
     bl_region_type = "UI"
     bl_options = {"DEFAULT_CLOSED"}  # noqa: RUF012 - Blender's own form.
+    bl_translation_context = OWN
 
     page: ClassVar[str] = ""
 
@@ -52,8 +54,8 @@ class OpenPanel(SubPanel):
 
 def draw_sentence(context: bpy.types.Context, column: bpy.types.UILayout, sentence: str, icon: IconItems) -> None:
     """A sentence on as many lines as the panel's width asks for."""
-    for number, line in enumerate(_lines(context, sentence)):
-        column.label(text=line, icon=icon if number == 0 else "BLANK1")
+    for number, line in enumerate(_lines(context, translated(sentence))):
+        column.label(text=line, translate=False, icon=icon if number == 0 else "BLANK1")
 
 
 def draw_failure(context: bpy.types.Context, layout: bpy.types.UILayout, failure: Failure, job: str = "") -> None:
@@ -66,7 +68,7 @@ def draw_failure(context: bpy.types.Context, layout: bpy.types.UILayout, failure
         job: The key of the job that failed, for a button that tries again.
     """
     box = layout.box().column(align=True)
-    draw_sentence(context, box, f"{failure.message} {failure.hint}".strip(), "ERROR")
+    draw_sentence(context, box, failure_said(failure), "ERROR")
     fix = FIXES.get(failure.code)
     if fix is None or (fix.operator == "uvmap_id.retry" and not job):
         return

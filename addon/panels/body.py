@@ -11,6 +11,7 @@ from ..preferences import preferences_of
 from ..properties import settings_of
 from ..smpl.build import SHAPE
 from ..smpl.follow import family_of_body, keys
+from ..translations import said
 from .base import OpenPanel
 
 _SLIDERS = 10
@@ -47,7 +48,7 @@ class UVMAP_ID_PT_body(OpenPanel):  # noqa: N801 - Blender's rule for names of p
 
     def _draw_shape(self, body: bpy.types.Object, family: str) -> None:
         column = self.layout.column(align=True)
-        column.label(text=f"Shape of {family}", icon="SHAPEKEY_DATA")
+        column.label(text=said("Shape of {family}", family=family), icon="SHAPEKEY_DATA")
         for key in keys(body, SHAPE)[:_SLIDERS]:
             column.prop(key, "value", text=key.name, slider=True)
         column.operator("uvmap_id.update_joints", icon="ARMATURE_DATA")

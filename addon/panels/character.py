@@ -8,6 +8,7 @@ from __future__ import annotations
 import bpy
 
 from .. import current
+from ..translations import OWN
 from .base import OpenPanel, SubPanel, draw_failure, draw_sentence
 
 __all__ = ["CLASSES", "OpenPanel", "SubPanel", "UVMAP_ID_PT_character", "draw_failure", "draw_sentence"]
@@ -21,6 +22,7 @@ class UVMAP_ID_PT_character(bpy.types.Panel):  # noqa: N801 - Blender's rule for
     bl_space_type = "VIEW_3D"
     bl_region_type = "UI"
     bl_category = "UVMap-ID"
+    bl_translation_context = OWN
 
     def draw(self, context: bpy.types.Context) -> None:
         """Draw why the newest click came to nothing, if it did."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import bpy
 
+from ..translations import said
 from .base import SubPanel
 
 
@@ -21,7 +22,8 @@ class UVMAP_ID_PT_export(SubPanel):  # noqa: N801 - Blender's rule for names of 
         """Draw the panel."""
         column = self.column()
         target = context.active_object
-        column.label(text=f"To: {target.name}" if target else "Select the mesh to transfer to", icon="OBJECT_DATA")
+        to = said("To: {name}", name=target.name) if target else said("Select the mesh to transfer to")
+        column.label(text=to, translate=False, icon="OBJECT_DATA")
         # Asks for size and distance first.
         column.operator_context = "INVOKE_DEFAULT"
         column.operator("uvmap_id.transfer_texture", icon="RENDERLAYERS")

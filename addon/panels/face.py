@@ -7,6 +7,7 @@ import bpy
 from .. import current, runtime
 from ..faces import FaceView
 from ..properties import settings_of
+from ..translations import said
 from .base import OpenPanel, draw_failure, draw_sentence
 
 _SCALE = 7.0
@@ -50,7 +51,7 @@ class UVMAP_ID_PT_more_faces(OpenPanel):  # noqa: N801 - Blender's rule for name
         """Draw the panel."""
         column = self.column()
         for number, face in enumerate(settings_of(context.scene).more_faces, start=2):
-            column.prop(face, "path", text=f"Photo {number}")
+            column.prop(face, "path", text=said("Photo {number}", number=number))
         row = column.row(align=True)
         row.operator("uvmap_id.add_face", icon="ADD")
         row.operator("uvmap_id.remove_face", icon="REMOVE")

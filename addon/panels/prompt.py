@@ -9,6 +9,7 @@ import bpy
 
 from ..preferences import preferences_of
 from ..properties import settings_of
+from ..translations import said
 from .base import OpenPanel
 
 
@@ -29,7 +30,8 @@ class UVMAP_ID_MT_favourites(bpy.types.Menu):  # noqa: N801 - Blender's rule for
             layout.operator("uvmap_id.use_favourite", text=favourite.name).index = index
         layout.separator()
         for index, favourite in enumerate(favourites):
-            layout.operator("uvmap_id.remove_favourite", text=f"Remove: {favourite.name}", icon="X").index = index
+            text = said("Remove: {name}", name=favourite.name)
+            layout.operator("uvmap_id.remove_favourite", text=text, icon="X").index = index
 
 
 class UVMAP_ID_PT_prompt(OpenPanel):  # noqa: N801 - Blender's rule for names of panels.

@@ -9,6 +9,7 @@ import bpy
 
 from .. import current
 from ..snapshot import Row
+from ..translations import said
 from .base import OpenPanel, draw_failure, draw_sentence
 
 _SCALE = 5.0
@@ -30,8 +31,8 @@ class UVMAP_ID_PT_queue(OpenPanel):  # noqa: N801 - Blender's rule for names of 
         for row in snapshot.rows:
             _draw_row(context, layout.column(align=True), row)
         if snapshot.open > 1:
-            left = f", {snapshot.left} left" if snapshot.left else ""
-            layout.label(text=f"{snapshot.open} to be made{left}")
+            left = said(", {time} left", time=snapshot.left) if snapshot.left else ""
+            layout.label(text=said("{count} to be made", count=snapshot.open) + left, translate=False)
             layout.operator("uvmap_id.cancel_all", icon="CANCEL")
         if snapshot.open < len(snapshot.rows):
             layout.operator("uvmap_id.dismiss", text="Clear Ended", icon="TRASH")

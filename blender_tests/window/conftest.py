@@ -14,7 +14,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -75,6 +75,12 @@ def desk(debian: Debian, folder: Path, request: pytest.FixtureRequest) -> Iterat
             blender.wait(_STOP_S)
             shutil.copy(folder / "blender.log", pictures)
             subprocess.run([str(program), "stop"], env={**os.environ, **environment}, check=False, capture_output=True)
+
+
+@pytest.fixture(scope="session")
+def installer() -> Callable[[Debian, Path, dict[str, str]], None]:
+    """Installs the extension, for tests that need no window."""
+    return install
 
 
 def install(debian: Debian, folder: Path, environment: dict[str, str]) -> None:

@@ -61,7 +61,7 @@ def test_no_face_is_folded_or_lies_in_two_islands(measure: ModuleType, body: dic
 
 def test_the_measure_sees_what_is_wrong(measure: ModuleType, body: dict, template: TexturedMesh) -> None:
     """Turned over or moved to another island, faces count as bad, and features move as far as the UVs do."""
-    moved = body | {"uvs": body["uvs"] + np.float32([0.02, 0])}
+    moved = body | {"uvs": body["uvs"] + np.array([0.02, 0], np.float32)}
     nearer = measure.landmark_distances(body, template)
     assert all(
         distance > 0.02 - nearer[name] - 1e-6 for name, distance in measure.landmark_distances(moved, template).items()
@@ -70,7 +70,7 @@ def test_the_measure_sees_what_is_wrong(measure: ModuleType, body: dict, templat
     corners, of = measure.triangles_of(body["faces"][faces])
     uvs = body["uvs"][faces][of[:, None], corners].astype(np.float64)
     uvs[:50] = uvs[:50, ::-1]
-    uvs[100] = [[0.1, 0.7], [0.9, 0.1], [0.9, 0.7]]
+    uvs[[100]] = np.array([[[0.1, 0.7], [0.9, 0.1], [0.9, 0.7]]])
     signs, alone = measure.orientation(uvs, body, faces, of, template)
     assert (measure.cross(uvs) * signs < 0).sum() == 50
     assert np.flatnonzero(~alone).tolist() == [100]

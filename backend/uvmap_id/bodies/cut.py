@@ -82,14 +82,14 @@ class Web:
     @classmethod
     def over(cls, vertices: NDArray[np.floating], quads: NDArray[np.integer]) -> Web:
         """The web of a mesh: vertices (V, 3) and quads (F, 4)."""
-        quads = np.asarray(quads, np.int64)
+        vertices, quads = np.asarray(vertices, np.float64), np.asarray(quads, np.int64)
         directed = np.stack([quads, np.roll(quads, -1, axis=1)], axis=-1)
         edges, number = np.unique(np.sort(directed.reshape(-1, 2), axis=1), axis=0, return_inverse=True)
         number = number.reshape(-1, 4)
         one, other = vertices[edges[:, :1]], vertices[edges[:, 1:]]
         crossings = one + (other - one) * _CROSSINGS[:, None]
         halves = np.concatenate([quads[:, [0, 1, 2]], quads[:, [0, 2, 3]]])
-        normals = vertex_normals(np.asarray(vertices, np.float64), halves)
+        normals = vertex_normals(vertices, halves)
         between = np.repeat(normals[edges].sum(axis=1), len(_CROSSINGS), axis=0)
         between /= np.maximum(np.linalg.norm(between, axis=1, keepdims=True), 1e-12)
         count = len(_CROSSINGS)
@@ -209,6 +209,11 @@ class CutMesh:
     faces: NDArray[np.int64]
     source_faces: NDArray[np.int64]
     points: NDArray[np.int64]
+
+    @property
+    def vertex_count(self) -> int:
+        """V."""
+        return len(self.vertices_of.indptr) - 1
 
 
 def cut_faces(web: Web) -> CutMesh:

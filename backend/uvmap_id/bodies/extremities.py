@@ -77,12 +77,12 @@ def _way(before: NDArray[np.integer], start: int, end: int) -> NDArray[np.int64]
     way = [end]
     while way[-1] != start:
         way.append(int(before[way[-1]]))
-    return np.array(way)
+    return np.array(way, np.int64)
 
 
 def _edges(triangles: NDArray[np.integer]) -> NDArray[np.int64]:
     pairs = np.stack([triangles, np.roll(triangles, -1, axis=1)], axis=-1).reshape(-1, 2)
-    return np.unique(np.sort(pairs, axis=1), axis=0)
+    return np.unique(np.sort(pairs, axis=1), axis=0).astype(np.int64)
 
 
 def _peaks(height: NDArray[np.float64], edges: NDArray[np.int64], limb: NDArray[np.bool_]) -> NDArray[np.int64]:

@@ -17,7 +17,7 @@ _RIGHT_EYE, _RIGHT_MOUTH = (6258, 6249), 3841
 
 
 def feature_marks(
-    vertices: NDArray[np.floating], triangles: NDArray[np.int64], template: NDArray[np.floating]
+    vertices: NDArray[np.floating], triangles: NDArray[np.int64], template: NDArray[np.float64]
 ) -> Landmarks:
     """The outermost and innermost points of the free body's openings.
 

@@ -20,7 +20,7 @@ Edge = tuple[int, int]
 
 def freed(mesh: CutMesh, seams: NDArray[np.integer]) -> CutMesh:
     """Halve every edge that joins two points of seams (N, 2) and is on none itself."""
-    on_seam = np.zeros(mesh.vertices_of.shape[0], bool)
+    on_seam = np.zeros(mesh.vertex_count, bool)
     on_seam[seams] = True
     faces, sources = _with_triangles(mesh, on_seam)
     cut = {_edge(one, other) for one, other in seams.tolist()}

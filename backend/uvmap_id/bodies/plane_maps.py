@@ -29,7 +29,8 @@ def filled(
     result = values.copy()
     result[unknown] = 0
     matrix = laplacian[unknown]
-    result[unknown] = spsolve(matrix[:, unknown].tocsc(), -(matrix @ result)).reshape(-1, 2)
+    solved = np.asarray(spsolve(matrix[:, unknown].tocsc(), -(matrix @ result)))
+    result[unknown] = solved.reshape(-1, 2)
     return result
 
 

@@ -76,8 +76,8 @@ def _walk(start: int, step: int, near: dict[int, list[int]]) -> list[int]:
 def _line(vertices: list[int], sides: dict[tuple[int, int], tuple[int, int, int]], mesh: TexturedMesh) -> SeamLine:
     edges = list(pairwise(vertices))
     left = [sides[a, b][1] for a, b in edges] + [sides[edges[-1]][2]]
-    right = [sides[b, a][2] for a, b in edges] + [sides[edges[-1][::-1]][1]]
-    faces = np.array([sides[edges[0]][0], sides[edges[0][::-1]][0]])
+    right = [sides[b, a][2] for a, b in edges] + [sides[edges[-1][1], edges[-1][0]][1]]
+    faces = np.array([sides[edges[0]][0], sides[edges[0][1], edges[0][0]][0]])
     return SeamLine(np.array(vertices), mesh.uvs[[left, right]], faces)
 
 

@@ -36,7 +36,7 @@ def cut_along(
     vertices: NDArray[np.floating],
     quads: NDArray[np.integer],
     lines: list[SeamLine],
-    template: NDArray[np.floating],
+    template: NDArray[np.float64],
     triangles: NDArray[np.integer],
 ) -> tuple[CutMesh, SeamEdges]:
     """Cut a mesh (V, 3), (F, 4) that lies on the surface of an atlas's mesh, `template` (T, 3) and its `triangles`.
@@ -45,7 +45,7 @@ def cut_along(
         CutError: a seam finds no way.
     """
     web = Web.over(vertices, quads)
-    normals = vertex_normals(np.asarray(template, np.float64), triangles)
+    normals = vertex_normals(template, triangles)
     joints = _joints(web, lines, template)
     ends, uvs, faces = [], [], []
     # Short lines have the least choice.

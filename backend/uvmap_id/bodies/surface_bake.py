@@ -70,14 +70,15 @@ def _whole(
 ) -> Surface:
     """The cut outside, in the numbering of the free body's vertices, new ones behind them."""
     widened = csr_array(cut.vertices_of @ coo_array((np.ones(len(own)), (np.arange(len(own)), own)), (len(own), count)))
-    number = np.concatenate([own, count + np.arange(len(cut.vertices_of.indptr) - 1 - len(own))])
+    added = cut.vertex_count - len(own)
+    number = np.concatenate([own, count + np.arange(added)])
     vertices_of = csr_array(vstack([eye_array(count), widened[len(own) :]]))
     return Surface(
         vertices_of=vertices_of,
         faces=number[cut.faces].astype(np.int32),
         uvs=uvs,
         face_materials=np.full(len(cut.faces), Material.SKIN, np.uint8),
-        vertex_parts=np.full(vertices_of.shape[0], VertexPart.BODY, np.uint8),
+        vertex_parts=np.full(count + added, VertexPart.BODY, np.uint8),
         source_faces=outside[cut.source_faces].astype(np.int32),
     )
 
@@ -103,15 +104,16 @@ def _with_inner_parts(skin: Surface, source: Source) -> Surface:
         else:
             uvs = cavity_uvs(source.rest, quads, places)
         parts[quads] = part
-        pieces.append((quads, uvs, np.full(len(rows), material), rows))
+        materials = np.full(len(rows), material, np.uint8)
+        pieces.append((quads.astype(np.int32), uvs.astype(np.float32), materials, rows.astype(np.int32)))
     # The rim where the lips go over into the mouth belongs to the lips.
     parts[skin.faces] = VertexPart.BODY
     faces, uvs, materials, sources = (np.concatenate(values) for values in zip(*pieces, strict=True))
     return Surface(
         skin.vertices_of,
-        faces.astype(np.int32),
-        np.clip(uvs, 0, 1).astype(np.float32),
-        materials.astype(np.uint8),
+        faces,
+        np.clip(uvs, 0, 1),
+        materials,
         parts,
-        sources.astype(np.int32),
+        sources,
     )

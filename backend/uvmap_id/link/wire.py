@@ -2,8 +2,10 @@
 
 A message on the wire is `[b"UVM1", JSON header]`, or `[b"UVM1", JSON header, blob]` where it carries bytes. The
 header holds the message's fields, plus `t`, its type. Reading is strict: an unknown type, a missing or wrong-typed
-field, a name that stands twice, or a blob that differs from its declared size and hash raises `LinkError`. So does an
-unknown field of a command, but for `Hello`; answers may grow, and older clients skip what they don't know.
+field, a name that stands twice, or a blob that differs from its declared size and hash raises `LinkError`. Pieces of
+files have no hash of their own: CURVE authenticates each frame, and the whole file is checked against its hash. An
+unknown field of a command is refused as well, but for `Hello`; answers may grow, and older clients skip what they
+don't know.
 """
 
 from __future__ import annotations
@@ -18,12 +20,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
 from .errors import LinkError
-from .messages import FRAME_LIMIT, HEADER_LIMIT, Answer, Hello, Message
+from .messages import FRAME_LIMIT, HEADER_LIMIT, Answer, Chunk, Hello, Message, PutBlob
 
 MAGIC = b"UVM1"
 
 _TYPES: dict[str, type] = {cls.__name__.lower(): cls for cls in typing.get_args(Message)}
 _GROWING = frozenset((Hello, *typing.get_args(Answer)))
+_PIECES = (Chunk, PutBlob)
 
 
 def encode(message: Message, blob: bytes = b"") -> list[bytes]:
@@ -32,7 +35,8 @@ def encode(message: Message, blob: bytes = b"") -> list[bytes]:
     if blob:
         if len(blob) > FRAME_LIMIT:
             raise LinkError(f"A blob of {len(blob)} bytes is over the limit of {FRAME_LIMIT}.")
-        header["blob"] = {"size": len(blob), "sha256": hashlib.sha256(blob).hexdigest()}
+        hashed = {} if isinstance(message, _PIECES) else {"sha256": hashlib.sha256(blob).hexdigest()}
+        header["blob"] = {"size": len(blob), **hashed}
     try:
         text = json.dumps(header, separators=(",", ":"), allow_nan=False).encode()
     except (TypeError, ValueError) as error:
@@ -51,10 +55,10 @@ def decode(frames: Sequence[bytes]) -> tuple[Message, bytes]:
     header = read_json(frames[1])
     if not isinstance(header, dict):
         raise LinkError("The header is not a JSON object.")
-    blob = _checked_blob(header.pop("blob", None), frames[2] if len(frames) == 3 else b"")
-    cls = _TYPES.get(str(header.pop("t", "")))
+    declared, cls = header.pop("blob", None), _TYPES.get(str(header.pop("t", "")))
     if cls is None:
         raise LinkError("The message's type is unknown.")
+    blob = _checked_blob(declared, frames[2] if len(frames) == 3 else b"", hashed=cls not in _PIECES)
     return build(cls, header, growing=cls in _GROWING), blob
 
 
@@ -77,14 +81,14 @@ def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
     return values
 
 
-def _checked_blob(declared: object, blob: bytes) -> bytes:
+def _checked_blob(declared: object, blob: bytes, hashed: bool) -> bytes:
     if declared is None and not blob:
         return b""
-    if not isinstance(declared, dict) or set(declared) != {"size", "sha256"}:
+    if not isinstance(declared, dict) or set(declared) != ({"size", "sha256"} if hashed else {"size"}):
         raise LinkError("The message's blob is not declared.")
     if len(blob) > FRAME_LIMIT or declared["size"] != len(blob):
         raise LinkError("The message's blob is not as long as declared.")
-    if hashlib.sha256(blob).hexdigest() != declared["sha256"]:
+    if hashed and hashlib.sha256(blob).hexdigest() != declared["sha256"]:
         raise LinkError("The message's blob was damaged on the way.")
     return blob
 
@@ -136,9 +140,18 @@ def _checked(expected: Any, value: Any, where: str, growing: bool) -> Any:
         accepted: Any = (int, float) if plain is float else plain
         # bool is an int to Python, not to a reader of the protocol.
         if isinstance(value, accepted) and (plain is bool or not isinstance(value, bool)):
+            _check_storable(value, where)
             return _as_float(value, where) if plain is float else value
     name = expected.__name__ if isinstance(expected, type | types.GenericAlias) else str(expected)
     raise LinkError(f"{where} is not of type {name}.")
+
+
+def _check_storable(value: object, where: str) -> None:
+    """JSON may say what neither UTF-8 nor SQLite can: half a surrogate pair, and integers of any length."""
+    if isinstance(value, str) and any("\ud800" <= character <= "\udfff" for character in value):
+        raise LinkError(f"{where} is not Unicode.")
+    if isinstance(value, int) and not -(2**63) <= value < 2**63:
+        raise LinkError(f"{where} is too large a number.")
 
 
 def _as_float(value: float, where: str) -> float:
