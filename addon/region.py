@@ -1,7 +1,7 @@
 """What of the texture that a body wears is to be made anew: parts of the body, and a mask that the user paints."""
 
 # pyright: reportArgumentType=false, reportAttributeAccessIssue=false
-# pyright: reportIndexIssue=false, reportGeneralTypeIssues=false
+# pyright: reportIndexIssue=false, reportGeneralTypeIssues=false, reportOptionalMemberAccess=false
 # The stubs don't know that Blender takes numpy's arrays, nor what an image's size is made of.
 
 from __future__ import annotations

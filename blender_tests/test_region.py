@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 ROOT = Path(__file__).resolve().parents[1]
 BLUE, RED = "wearing white shirt, blue jeans", "wearing red shirt, blue jeans"
-# The numbers of the atlas's parts: chest, abdomen, hips, upper and lower back, buttocks, shoulders.
+# The atlas's file holds the parts' numbers times 7: chest, abdomen, hips, upper and lower back, buttocks, shoulders.
 TORSO = tuple(range(6, 14))
 MAPS = ("base_color", "normal", "roughness")
 
@@ -112,7 +112,7 @@ def test_the_mask_survives_in_the_file(ready: bpy.types.Scene, tmp_path: Path) -
     bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "masked.blend"))
     bpy.ops.wm.open_mainfile(filepath=str(tmp_path / "masked.blend"))
     settings = bpy.context.scene.uvmap_id
-    assert np.array_equal(shown(settings.region_mask)[..., 0] > 0.5, np.eye(1024, dtype=bool))
+    assert np.array_equal(shown(settings.region_mask)[::-1, :, 0] > 0.5, np.eye(1024, dtype=bool))
     # Painting goes on with the same one.
     name = settings.region_mask.name
     bpy.ops.uvmap_id.paint_mask()
@@ -267,7 +267,8 @@ def torso_of(size: int) -> NDArray[np.bool_]:
 
     By the parts that the backend's atlas names, in its own file.
     """
-    labels = pixels(ROOT / "backend" / "uvmap_id" / "atlas" / "data" / "parts.png", scale=255)[..., 0].round()
+    parts = ROOT / "backend" / "uvmap_id" / "atlas" / "data" / "parts.png"
+    labels = (pixels(parts)[..., 0] * 255 / 7).round()
     step = len(labels) / size
     index = (np.arange(size) * step + step / 2).astype(int)
     inside = np.isin(labels, TORSO)[np.ix_(index, index)]
@@ -282,12 +283,12 @@ def grown(mask: NDArray[np.bool_], by: int) -> NDArray[np.bool_]:
     return mask
 
 
-def pixels(path: Path, scale: float = 1.0) -> NDArray[np.float32]:
+def pixels(path: Path) -> NDArray[np.float32]:
     """(H, W, 3), highest row first, as the file holds them."""
     image = bpy.data.images.load(str(path))
     image.colorspace_settings.name = "Non-Color"
     try:
-        return shown(image)[::-1, :, :3] * scale
+        return shown(image)[::-1, :, :3]
     finally:
         bpy.data.images.remove(image)
 
