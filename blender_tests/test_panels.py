@@ -35,7 +35,7 @@ class CheckingLayout:
 
     def separator(self) -> None: ...
 
-    def label(self, text: str = "", icon: str = "NONE", icon_value: int = 0) -> None:
+    def label(self, text: str = "", icon: str = "NONE", icon_value: int = 0, translate: bool = True) -> None:
         assert icon in ICONS, icon
         assert isinstance(text, str)
         self.drawn.append(text)
