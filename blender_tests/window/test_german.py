@@ -35,7 +35,7 @@ def test_blender_says_it_in_german(debian: Debian, folder: Path, installer: Inst
     assert german["label"] == "Form von SMPL"
     assert german["sentence"] == "Der Körper „Ann“ hat keine UVs."
     assert german["known code"] == "Der Speicher reicht nicht. (CUDA has 3 MB.) Close others."
-    assert "face_file_missing: Es ist kein Gesichtsbild gewählt." in german["refusal"] or "Körper" in german["refusal"]
+    assert "body_missing: Es ist kein Körper gewählt." in german["refusal"]
     assert "Es gibt kein weiteres Foto." in german["why not"]
     assert seen["again"] == german
     assert seen["gone"]["panel"] == "Further Photos"
