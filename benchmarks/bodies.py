@@ -3,7 +3,8 @@
 Landmarks: the places of the mannequin are the vertices that its file names, and on SMPL's template they are either the
 vertices that SMPL's own tools name (fingertips, toes) or found by the same rule as on the mannequin: the most forward
 point of the profile (nose), the point of the profile whose tangent falls by 45 degrees (chin), the outermost point of
-the head (ears). The corners of SMPL's closed eyes and mouth were picked by eye.
+the head (ears), the points of the toes that are farthest from the ankle along the surface (small toes). The corners of
+SMPL's closed eyes and mouth were picked by eye.
 
     PYTHONPATH=backend python benchmarks/bodies.py --template smpl_uv.obj
 """
@@ -23,6 +24,7 @@ from uvmap_id.atlas.layout import Atlas, spread
 from uvmap_id.atlas.parts import Part
 from uvmap_id.atlas.raster import rasterize
 from uvmap_id.bodies.calibrate import z_up
+from uvmap_id.bodies.extremities import find_digits
 from uvmap_id.bodies.obj import TexturedMesh, read_obj
 from uvmap_id.bodies.seam_lines import islands
 
@@ -38,6 +40,8 @@ NAMED = {
     "toe_tip": (3216, 6617),
 }
 PICKED = {"eye_outer_corner": 6258, "eye_inner_corner": 6249, "mouth_corner": 3841}  # on the right side
+ANKLE = 0.053  # of the body's height, above the soles
+SMALL_TOES = ("second_toe_tip", "third_toe_tip", "fourth_toe_tip", "little_toe_tip")
 NECK = 0.3  # metres, below SMPL's chin
 SOCKET = 0.03  # metres around an eye's centre
 
@@ -102,7 +106,24 @@ def landmark_distances(body: dict[str, NDArray], template: TexturedMesh) -> dict
             result[f"{word}_{name}"] = min(
                 float(np.linalg.norm(found[f"{word}_{name}"](place, uv) - uv)) for uv in theirs.all(vertex)
             )
+    skin, of = triangles_of(body["faces"][body["face_materials"] == 0])
+    mine = toe_tips(body["vertices"], body["faces"][body["face_materials"] == 0][of[:, None], skin])
+    uvs = PointUvs(body["faces"], body["uvs"])
+    for name, place, vertex in zip(mine, mine.values(), toe_tips(points, template.triangles).values(), strict=True):
+        result[name] = min(float(np.linalg.norm(uvs.nearest(place, uv) - uv)) for uv in theirs.all(vertex))
     return result
+
+
+def toe_tips(points: NDArray, triangles: NDArray) -> dict[str, int]:
+    """The vertices at the tips of the small toes, from the second one outwards."""
+    points = np.asarray(points, np.float64)
+    ankle = points[:, 2].min() + ANKLE * np.ptp(points[:, 2])
+    found: dict[str, int] = {}
+    for word, sign in (("left", 1), ("right", -1)):
+        foot = (sign * points[:, 0] > 0) & (points[:, 2] < ankle)
+        digits = find_digits(points, triangles.astype(np.int64), foot, sign * points[:, 0])
+        found |= {f"{word}_{name}": int(tip) for name, tip in zip(SMALL_TOES, digits.tips[1:], strict=True)}
+    return found
 
 
 class PointUvs:

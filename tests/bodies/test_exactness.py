@@ -40,7 +40,7 @@ def body(measure: ModuleType) -> dict[str, NDArray]:
 
 def test_its_features_lie_where_smpls_do(measure: ModuleType, body: dict, template: TexturedMesh) -> None:
     distances = measure.landmark_distances(body, template)
-    assert len(distances) == 22
+    assert len(distances) == 30
     for name, distance in distances.items():
         assert distance < (0.01 if name.endswith("_tip") and name != "nose_tip" else 0.006), name
 

@@ -27,6 +27,8 @@ _BODY_KEY, _EXPRESSION_KEY = 0, 1
 # make the file twice as large.
 _SHAPE_STEP, _EXPRESSION_STEP = 2e-4, 1e-4
 _PLACE_STEP = 2.0**-16
+# Of the atlas: a sixteenth of a texel at 4096.
+_UV_STEP = 2.0**-18
 _DATE = (1980, 1, 1, 0, 0, 0)
 
 Arrays = dict[str, NDArray[Any]]
@@ -62,7 +64,7 @@ def arrays_of(character: Character, surface: Surface) -> Arrays:
         "format": np.array(FORMAT, np.int32),
         "vertices": _by_columns(_rounded(surface.carry(neutral.vertices), _PLACE_STEP).astype(np.float32)),
         "faces": surface.faces.astype(np.int32),
-        "uvs": surface.uvs.astype(np.float32),
+        "uvs": _rounded(surface.uvs, _UV_STEP).astype(np.float32),
         "face_materials": surface.face_materials.astype(np.uint8),
         **_keys(character, surface),
         "bone_names": np.array([bone.name for bone in BONES]),

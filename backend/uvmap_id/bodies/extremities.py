@@ -123,13 +123,17 @@ def rings(
         vertices: (V, 3).
         triangles: (T, 3).
         up: (3,) from the digits' lower to their upper side; a thumb's is found from the valley beside it.
-        shares: Of the way from the tip to the nearer end of the valleys beside the digit.
+        shares: Of the way from the tip to the nearer end of the valleys beside the digit, or to where it parts from
+            the other digits if a ring would go around one of them too.
     """
+    shares = list(shares)
     found_ends, found_shares = [], []
     for digit in range(_DIGITS):
         beside = digits.valleys[max(digit - 1, 0) : digit + 1]
         tip = digits.tips[digit]
-        bottom, top = digits.distance[beside].max(), digits.distance[tip]
+        bottom, top = float(digits.distance[beside].max()), float(digits.distance[tip])
+        if not _alone(digits, triangles, tip, top - max(shares) * (top - bottom)):
+            bottom = _parting(digits, triangles, tip, bottom)
         for share in shares:
             ends, places = _level(digits.distance, triangles, tip, top - share * (top - bottom))
             points = EdgePoints(ends, places).at(vertices)
@@ -148,15 +152,38 @@ def rings(
     return EdgePoints(np.array(found_ends), np.array(found_shares))
 
 
+def _alone(digits: Digits, triangles: NDArray[np.integer], tip: int, level: float) -> bool:
+    """Whether all that is farther than a distance and hangs together with a tip holds no other tip."""
+    label = _beyond(digits.distance, triangles, level)
+    return int((label[digits.tips] == label[tip]).sum()) == 1
+
+
+def _parting(digits: Digits, triangles: NDArray[np.integer], tip: int, bottom: float) -> float:
+    """The least distance, to a hundredth of a millimetre, beyond which a tip is alone."""
+    low, high = bottom, float(digits.distance[tip])
+    while high - low > 1e-5:
+        middle = (low + high) / 2
+        if _alone(digits, triangles, tip, middle):
+            high = middle
+        else:
+            low = middle
+    return high
+
+
+def _beyond(distance: NDArray[np.float64], triangles: NDArray[np.integer], level: float) -> NDArray[np.int32]:
+    """(V,) numbers of the connected pieces of a mesh whose vertices are farther than a distance."""
+    edges = _edges(triangles[np.isfinite(distance[triangles]).all(axis=1)])
+    beyond = edges[(distance[edges] > level).all(axis=1)]
+    graph = coo_array((np.ones(len(beyond)), beyond.T), shape=(len(distance),) * 2)
+    return connected_components(graph, directed=False)[1]
+
+
 def _level(
     distance: NDArray[np.float64], triangles: NDArray[np.integer], tip: int, level: float
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """The edges where a distance is reached around a tip, as (N, 2) vertices and (N,) places between them."""
-    near = triangles[np.isfinite(distance[triangles]).all(axis=1)]
-    edges = _edges(near)
-    beyond = edges[(distance[edges] > level).all(axis=1)]
-    graph = coo_array((np.ones(len(beyond)), beyond.T), shape=(len(distance),) * 2)
-    label = connected_components(graph, directed=False)[1]
+    edges = _edges(triangles[np.isfinite(distance[triangles]).all(axis=1)])
+    label = _beyond(distance, triangles, level)
     crossing = edges[(distance[edges] > level).sum(axis=1) == 1]
     inner = np.where(distance[crossing[:, 0]] > level, crossing[:, 0], crossing[:, 1])
     crossing = crossing[label[inner] == label[tip]]
