@@ -214,6 +214,8 @@ def test_a_backend_that_answers(module: Module, backend: Path, monkeypatch: pyte
     keys, state = module("link.keys"), module("link.connection").state_dir()
     mine = keys.own_keys(state, keys.CLIENT_KEY).public
     keys.AuthorizedKeys(state).add(mine, "this Blender")
+    # So long the backend may take to see it.
+    time.sleep(1.1)
     chosen.remote_host, chosen.remote_key = "127.0.0.1", connection.server_key
     chosen.remote_port = int(connection.endpoint.rpartition(":")[2])
     try:
