@@ -64,7 +64,7 @@ def arrays_of(character: Character, surface: Surface) -> Arrays:
         "format": np.array(FORMAT, np.int32),
         "vertices": _by_columns(_rounded(surface.carry(neutral.vertices), _PLACE_STEP).astype(np.float32)),
         "faces": surface.faces.astype(np.int32),
-        "uvs": _rounded(surface.uvs, _UV_STEP).astype(np.float32),
+        "uvs": _rounded(surface.uvs.astype(np.float64), _UV_STEP).astype(np.float32),
         "face_materials": surface.face_materials.astype(np.uint8),
         **_keys(character, surface),
         "bone_names": np.array([bone.name for bone in BONES]),
