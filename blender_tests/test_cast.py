@@ -446,3 +446,20 @@ sys.stderr.flush()
 os._exit(code)
 """
     return subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def test_with_a_real_backend(
+    command: Command, portrait: Path, backend: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("UVMAP_ID_BACKEND", str(backend))
+    path = tmp_path / "cast.csv"
+    path.write_text(f"face,subject\n{portrait},woman\n{portrait},old man\n{path},\n", encoding="utf-8")
+    arguments = ("--out", tmp_path / "out", "--prompt", "white shirt, blue jeans", "--size", 512)
+    assert command("cast", path, *arguments) == 1
+    rows = report_of(tmp_path / "out")["rows"]
+    assert [row["state"] for row in rows] == ["done", "done", "failed"]
+    assert rows[2]["error"]["code"] == "image_unreadable"
+    folders = [tmp_path / "out" / row["textures"] for row in rows[:2]]
+    assert all((folder / "base_color.png").stat().st_size > 10_000 for folder in folders)
+    manifests = [json.loads((folder / "manifest.json").read_text(encoding="utf-8")) for folder in folders]
+    assert [manifest["request"]["seed"] for manifest in manifests] == [row["seed"] for row in rows[:2]]
