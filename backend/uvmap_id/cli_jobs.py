@@ -115,7 +115,8 @@ def purge(
 
     with _connected() as client:
         chosen = tuple(item.job for item in _chosen(client, job or [], all_jobs, ended=True))
-        count = _ask(client, lambda: client.purge(chosen), Purged).jobs if chosen else 0
+        # Without names it is all, and what belongs to no job any more as well.
+        count = _ask(client, lambda: client.purge(() if all_jobs else chosen), Purged).jobs
         typer.echo(f"{count} forgotten.", err=True)
 
 

@@ -7,15 +7,21 @@ import secrets
 import shutil
 import subprocess
 import sys
+import time
 from dataclasses import dataclass
 from enum import StrEnum
 from importlib import metadata
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from uvmap_id.link.connection import make_state_dir, read_connection, state_dir
-from uvmap_id.link.errors import UVMapError
+from uvmap_id.link.errors import ErrorCode, UVMapError
 from uvmap_id.weights.catalogue import Purpose
 from uvmap_id.weights.store import DIR_VARIABLE, WeightsStore, weights_dir
+
+if TYPE_CHECKING:
+    from uvmap_id.link.client import Client
+    from uvmap_id.link.messages import Pong
 
 _REINSTALL = "pip install --force-reinstall uvmap-id"
 _DIFFUSION = 'pip install "uvmap-id[diffusion]"'
@@ -25,6 +31,7 @@ _RUNTIMES = ("onnxruntime", "onnxruntime-gpu")
 _FREE_GIB_WANTED = 1.0
 _FREE_GIB_FOR_WEIGHTS = 8.0
 _PROBE_TIMEOUT_S = 120.0
+_PONG_S = 2.0
 _FACE_PROBE = "from uvmap_id.faces.landmarks import FaceFinder; FaceFinder().close()"
 _TORCH_PROBE = """
 import torch
@@ -67,7 +74,9 @@ def examine() -> list[Check]:
         _weights(),
         _weights_folder(),
         _state_folder(),
-        _backend(),
+        *_backend(),
+        _damaged_lists(),
+        _authorised_keys(),
     ]
 
 
@@ -182,17 +191,66 @@ def _write_something(folder: Path) -> None:
     probe.unlink()
 
 
-def _backend() -> Check:
+def _backend() -> list[Check]:
+    """Whether a backend runs, and how its queue is."""
     try:
         connection = read_connection()
     except UVMapError as error:
-        return Check("backend", CheckState.OPTIONAL, error.failure.message, "It starts by itself when it is needed.")
+        detail = error.failure.message
+        return [Check("backend", CheckState.OPTIONAL, detail, "It starts by itself when it is needed.")]
     try:
         # Imported here, because pyzmq may be what is missing.
         from uvmap_id.link.client import Client
 
         with Client.connect(connection, "doctor") as client:
             welcome = client.wait_until_welcome()
+            pong = _asked(client)
     except UVMapError as error:
-        return Check("backend", CheckState.OPTIONAL, error.failure.message, "uvmap-id stop")
-    return Check("backend", CheckState.OK, f"running, process {connection.pid}, version {welcome.version}")
+        return [Check("backend", CheckState.OPTIONAL, error.failure.message, "uvmap-id stop")]
+    running = Check("backend", CheckState.OK, f"running, process {connection.pid}, version {welcome.version}")
+    return [running, *([] if pong is None else [_queue(pong)])]
+
+
+def _asked(client: Client) -> Pong | None:
+    """How the queue is; None where the backend does not say."""
+    from uvmap_id.link.messages import Pong
+
+    client.ping()
+    deadline = time.monotonic() + _PONG_S
+    while time.monotonic() < deadline and client.failure is None:
+        for event in client.poll():
+            if isinstance(event, Pong):
+                return event
+        client.pause_until_heard(_PONG_S)
+    return None
+
+
+def _queue(pong: Pong) -> Check:
+    detail = f"{pong.queued} queued, {pong.running} running"
+    if not pong.paused:
+        return Check("queue", CheckState.OK, detail)
+    fix = "Free some space on the disk." if pong.paused == ErrorCode.DISK_FULL else "uvmap-id jobs resume"
+    return Check("queue", CheckState.OPTIONAL, f"{detail}, paused: {pong.paused}", fix)
+
+
+def _damaged_lists() -> Check:
+    from uvmap_id.server.main import DATABASE_NAME
+    from uvmap_id.server.schema import set_aside_files
+
+    files = set_aside_files(state_dir() / DATABASE_NAME)
+    if not files:
+        return Check("list of jobs", CheckState.OK, "never damaged")
+    return Check(
+        "list of jobs", CheckState.OPTIONAL, f"was damaged and set aside: {files[-1]}", "uvmap-id jobs purge --all"
+    )
+
+
+def _authorised_keys() -> Check:
+    from uvmap_id.link.keys import AuthorizedKeys
+
+    try:
+        names = list(AuthorizedKeys(state_dir()).read().values())
+    except UVMapError as error:
+        return Check("authorised keys", CheckState.OPTIONAL, error.failure.message, error.failure.hint)
+    detail = f"{len(names)}: {', '.join(names)}" if names else "none, so only this computer's user gets in"
+    return Check("authorised keys", CheckState.OK, detail)

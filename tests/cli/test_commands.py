@@ -115,6 +115,22 @@ def test_doctor_lists_everything_with_a_fix(uvmap_id: Run, server: Connection) -
     assert result.returncode == (0 if report["ok"] else 1)
 
 
+def test_doctor_tells_of_the_queue_and_of_lists_that_were_damaged(
+    uvmap_id: Run, server: Connection, state: Path
+) -> None:
+    assert uvmap_id("jobs", "pause").returncode == 0
+    (state / "jobs.db.set-aside-1").touch()
+    checks = {check["name"]: check for check in json.loads(uvmap_id("doctor", "--json").stdout)["checks"]}
+    assert (checks["queue"]["detail"], checks["queue"]["fix"]) == (
+        "0 queued, 0 running, paused: user",
+        "uvmap-id jobs resume",
+    )
+    assert "set aside" in checks["list of jobs"]["detail"]
+    assert uvmap_id("jobs", "purge", "--all").returncode == 0
+    assert not (state / "jobs.db.set-aside-1").exists()
+    assert uvmap_id("jobs", "resume").returncode == 0
+
+
 def test_doctor_prints_a_table(uvmap_id: Run) -> None:
     result = uvmap_id("doctor")
     assert "mediapipe" in result.stdout
