@@ -1,4 +1,4 @@
-"""The command line: `blender --command uvmap_id render|cast|transfer|export|setup ...`."""
+"""The command line: `blender --command uvmap_id generate|render|cast|transfer|export|setup|doctor ...`."""
 
 from __future__ import annotations
 
@@ -9,21 +9,9 @@ from typing import Any
 
 import bpy
 
-from . import body, cli_bodies, cli_cast, cli_setup, current, mannequin, stage
+from . import body, cli_bodies, cli_cast, cli_setup, cli_textures, current, mannequin, stage
 from .errors import attempt
 from .link.errors import Failure
-from .link.photo import read_photos, with_photos
-from .link.request import (
-    DEFAULT_RELIGHT,
-    ENGINES,
-    EXTRA_MAPS,
-    NORMAL_CONVENTIONS,
-    SETTINGS,
-    SIZES,
-    DiffusionSettings,
-    TextureRequest,
-)
-from .session import Job
 
 COMMAND = "uvmap_id"
 
@@ -41,6 +29,7 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog=f"blender --command {COMMAND}", description="Textured bodies from photos.")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     _add_render_options(commands.add_parser("render", help="make a texture set and render a body that wears it"))
+    cli_textures.add_commands(commands)
     cli_bodies.add_commands(commands)
     cli_cast.add_command(commands)
     cli_setup.add_commands(commands)
@@ -55,29 +44,8 @@ def render_character(arguments: list[str], program: str) -> int:
 
 
 def _add_render_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--face",
-        type=Path,
-        required=True,
-        action="append",
-        metavar="FILE",
-        help="photo of a face, PNG or JPEG; more of the same person, or .npy embeddings, for the identity",
-    )
-    parser.add_argument("--prompt", required=True, metavar="TEXT", help="what the person wears")
+    cli_textures.add_texture_options(parser)
     parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="the PNG file to write")
-    parser.add_argument("--subject", default="", metavar="TEXT", help='the person in words, e.g. "asian woman"')
-    parser.add_argument("--seed", type=int, default=0, metavar="N", help="the same seed gives the same texture")
-    parser.add_argument(
-        "--relight",
-        type=float,
-        default=DEFAULT_RELIGHT,
-        metavar="R",
-        help="how much of the photo's light is taken out, 0 to 1",
-    )
-    parser.add_argument("--size", type=int, default=1024, metavar="N", help=f"side of the maps: {_listed(SIZES)}")
-    parser.add_argument("--engine", default="auto", metavar="NAME", help=_listed(ENGINES))
-    parser.add_argument("--extra-map", action="append", default=[], metavar="NAME", help=_listed(EXTRA_MAPS))
-    parser.add_argument("--normal-convention", default="opengl", metavar="NAME", help=_listed(NORMAL_CONVENTIONS))
     parser.add_argument("--body", type=Path, metavar="FILE", help="a body with SMPL's UVs instead of the mannequin")
     parser.add_argument("--uv-template", type=Path, metavar="OBJ", help="UVs for a body model that brings none")
     parser.add_argument(
@@ -85,24 +53,7 @@ def _add_render_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--view", type=stage.View, choices=list(stage.View), default=stage.View.FRONT)
     parser.add_argument("--samples", type=int, default=32, metavar="N", help="of Cycles, a pixel")
-    _add_engine_options(parser.add_argument_group('engine "uvmap-id"'))
     parser.set_defaults(run=_render)
-
-
-def _add_engine_options(group: Any) -> None:
-    for name, setting in SETTINGS.items():
-        default = getattr(DiffusionSettings(), name)
-        group.add_argument(
-            f"--{name.replace('_', '-')}",
-            type=type(default),
-            default=default,
-            metavar="TEXT" if isinstance(default, str) else "N",
-            help=f"{setting.description[0].lower()}{setting.description[1:]} ({default or 'empty'})",
-        )
-
-
-def _listed(choices: tuple[Any, ...]) -> str:
-    return ", ".join(map(str, choices))
 
 
 def _run(parser: argparse.ArgumentParser, arguments: list[str]) -> int:
@@ -119,20 +70,7 @@ def _run(parser: argparse.ArgumentParser, arguments: list[str]) -> int:
 
 
 def _render(options: argparse.Namespace) -> Path:
-    photos = read_photos(options.face)
-    request = TextureRequest(
-        face_sha256="",
-        prompt=options.prompt,
-        subject=options.subject,
-        engine=options.engine,
-        size=options.size,
-        seed=options.seed,
-        relight=options.relight,
-        extra_maps=tuple(options.extra_map),
-        normal_convention=options.normal_convention,
-        diffusion=DiffusionSettings(**{name: getattr(options, name) for name in SETTINGS}),
-    )
-    request = with_photos(request, photos)
+    request, photos = cli_textures.requested(options)
     request.validate()
     stage.check_output(options.out)
     scene = bpy.context.scene
@@ -140,21 +78,8 @@ def _render(options: argparse.Namespace) -> Path:
     body.check_layout(wearer, anyway=options.assign_anyway)
     session = current.session()
     job = session.submit(request, photos, scene.session_uid, wearer.session_uid)
-    session.wait(job, _Progress())
+    session.wait(job, cli_textures.Progress())
     return stage.render(wearer, options.out, stage.Shot(options.view, *_SIZE_OF_VIEW[options.view], options.samples))
-
-
-class _Progress:
-    """Writes a line whenever a job has come further."""
-
-    def __init__(self) -> None:
-        self._said = ""
-
-    def __call__(self, job: Job) -> None:
-        line = f"{job.fraction:4.0%} {job.stage or job.state.value}\n"
-        if line != self._said:
-            sys.stderr.write(line)
-            self._said = line
 
 
 def register() -> None:

@@ -112,3 +112,30 @@ def _script(environment: dict[str, str], *arguments: str) -> subprocess.Complete
     script = ROOT / "examples" / "render_character.py"
     command = [sys.executable, str(script), "--", *arguments]
     return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
+
+
+def test_generate_and_a_region_of_it_anew(
+    command: Command, backend: Path, portrait: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    out, anew = tmp_path / "out", tmp_path / "anew"
+    asked = ("--face", portrait, "--size", 512)
+    before = names_in_file()
+    assert command("generate", *asked, "--prompt", PROMPT, "--out", out) == 0
+    assert capfd.readouterr().out.strip() == str(out / "manifest.json")
+    assert {path.name for path in out.iterdir()} >= {"base_color.png", "normal.png", "roughness.png"}
+    assert command("generate", *asked, "--prompt", "red shirt", "--base", out, "--region", "torso", "--out", anew) == 0
+    assert (anew / "base_color.png").read_bytes() != (out / "base_color.png").read_bytes()
+    assert names_in_file() == before
+    capfd.readouterr()
+    assert command("generate", *asked, "--prompt", PROMPT, "--out", out) == 1
+    assert "output_not_writable" in capfd.readouterr().err
+    assert command("generate", *asked, "--prompt", PROMPT, "--region", "torso", "--out", tmp_path / "x") == 1
+    assert "region_incomplete" in capfd.readouterr().err
+
+
+def test_doctor(command: Command, backend: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    assert command("doctor") == 0
+    shown = capfd.readouterr().out
+    assert "Blender" in shown
+    assert "mediapipe" in shown
+    assert str(Path.home()) not in shown
