@@ -108,9 +108,18 @@ def test_script_with_bad_arguments() -> None:
     assert _script(dict(os.environ), "--prompt", PROMPT).returncode == 2
 
 
-def _script(environment: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
-    script = ROOT / "examples" / "render_character.py"
-    command = [sys.executable, str(script), "--", *arguments]
+def test_the_script_for_any_command() -> None:
+    done = _script(dict(os.environ), "cast", "none.csv", "--out", "out", "--prompt", PROMPT, script="run_command.py")
+    assert done.returncode == 1
+    assert "error: settings_unreadable: " in done.stderr
+    assert "cast" in _script(dict(os.environ), "--help", script="run_command.py").stdout
+
+
+def _script(
+    environment: dict[str, str], *arguments: str, script: str = "render_character.py"
+) -> subprocess.CompletedProcess[str]:
+    script = str(ROOT / "examples" / script)
+    command = [sys.executable, script, "--", *arguments]
     return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
 
 

@@ -25,7 +25,7 @@ FORMAT = 2
 _BODY_KEY, _EXPRESSION_KEY = 0, 1
 # Metres: for the whole body's shape, and for expressions, where lids must meet. Finer steps that nobody sees would
 # make the file twice as large.
-_SHAPE_STEP, _EXPRESSION_STEP = 2e-4, 1e-4
+_SHAPE_STEP, _EXPRESSION_STEP = 3e-4, 1e-4
 _PLACE_STEP = 2.0**-16
 # Of the atlas: a sixteenth of a texel at 4096.
 _UV_STEP = 2.0**-18
