@@ -155,7 +155,9 @@ def _add_backend(installer: Path, wheel: Path | None) -> None:
         shutil.copyfile(lock, installer / "requirements" / lock.name)
     if wheel is None:
         command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--disable-pip-version-check"]
-        _run([*command, "--wheel-dir", str(installer), str(ROOT)], "The backend's wheel can't be built")
+        # The wheel is for any Python; what is built with needs not be one that it runs on.
+        command += ["--ignore-requires-python", "--wheel-dir", str(installer), str(ROOT)]
+        _run(command, "The backend's wheel can't be built")
     elif wheel.is_file():
         shutil.copyfile(wheel, installer / wheel.name)
     else:
