@@ -86,12 +86,13 @@ def values_of(settings: Any) -> dict[str, Any]:
 
 
 def images_of(body: Any) -> list[dict[str, Any]]:
-    """The images in the materials that the body wears."""
+    """The images in the materials that the body wears, but for the mannequin's eyes, which are in no file."""
     trees = [slot.material.node_tree for slot in body.material_slots if slot.material is not None]
     images = {node.image for tree in trees if tree is not None for node in nodes_of(tree)}
     return [
         {"path": bpy.path.abspath(image.filepath), "size": list(image.size), "loaded": image.has_data}
         for image in images
+        if image is not None and image.filepath
         if image is not None
     ]
 
