@@ -93,7 +93,6 @@ def images_of(body: Any) -> list[dict[str, Any]]:
         {"path": bpy.path.abspath(image.filepath), "size": list(image.size), "loaded": image.has_data}
         for image in images
         if image is not None and image.filepath
-        if image is not None
     ]
 
 
