@@ -77,7 +77,8 @@ def test_heavy_and_thin_are_seen_with_average_muscle(gender: dict[str, float]) -
 
 
 def test_ancestries_are_differences_from_their_mean() -> None:
-    assert np.abs(sum(mannequin.offsets(name) for name in ANCESTRIES)).max() < 1e-4
+    # Each key is rounded to steps of 0.3 mm on its own.
+    assert np.abs(sum(mannequin.offsets(name) for name in ANCESTRIES)).max() < 1.6 * 3e-4
     for name in ANCESTRIES:
         assert height(mannequin.body(**{name: 1.0})) == pytest.approx(height(mannequin.body()), abs=0.01)
 
