@@ -88,7 +88,7 @@ def run(options: argparse.Namespace, progress: Progress) -> list[Path]:
     )
     progress.step("adding the mannequin")
     bpy.ops.uvmap_id.add_mannequin()
-    bpy.ops.uvmap_id.apply_pose(pose="relaxed")
+    bpy.ops.uvmap_id.apply_pose(pose="RELAXED")
     progress.step("making the texture" if options.textures is None else "putting the texture on")
     made = put_on(options) if options.textures is not None else generate(options)
     for picture in PICTURES:
