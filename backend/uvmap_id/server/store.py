@@ -118,7 +118,7 @@ class Store:
         def change() -> list[str]:
             if self._ledger.meta("paused") == PAUSED_BY_CRASHES:
                 self._ledger.set_meta("paused", "")
-            rows = self._ledger.jobs("state = 'running' ORDER BY place DESC")
+            rows = self._ledger.jobs("state = 'running' ORDER BY place DESC, number DESC")
             for row in rows:
                 self._recover_row(row, finished)
             forget_turns(self._ledger)
