@@ -1,0 +1,1 @@
+"""Folders of textures with the words and the identity they were made from."""

@@ -1,0 +1,1 @@
+"""How good textures are: the five figures of UVMap-ID, and ours."""

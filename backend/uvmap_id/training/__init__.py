@@ -1,0 +1,1 @@
+"""Fine-tuning with prior preservation: the recipe of UVMap-ID."""
