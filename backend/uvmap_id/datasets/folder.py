@@ -22,6 +22,7 @@ from uvmap_id.link.errors import ErrorCode, UVMapError
 
 METADATA = "metadata.jsonl"
 TEXTURES, PHOTOS = "textures", "photos"
+_KINDS = {"prompt": str, "group": str, "gender": str, "photo": str, "seed": int, "scores": dict}
 _HINT = "See docs/datasets.md for the columns of a dataset."
 
 
