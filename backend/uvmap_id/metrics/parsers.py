@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -11,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from uvmap_id.link.errors import ErrorCode, UVMapError
-from uvmap_id.metrics.parsing_classes import CLASSES_FILE, ParserClasses, invalid
+from uvmap_id.metrics.parsing_classes import CLASSES_FILE, ParserClasses
+from uvmap_id.metrics.pretrained import invalid, load_pretrained, read_config
 from uvmap_id.onnx_runtime import import_package, load_runtime
 from uvmap_id.pictures import resize, resize_labels
 
@@ -88,7 +88,7 @@ def load_parser(folder: Path) -> Parser:
         raise UVMapError(
             ErrorCode.WEIGHTS_MISSING,
             f"There is no human parser in {folder}.",
-            "Get one: uvmap-id weights get human-parser, or name a folder: --parser FOLDER",
+            "Get one: uvmap-id weights get segformer-b2-clothes, or name a folder: --parser FOLDER",
         )
     if any(folder.glob("*.onnx")):
         return OnnxParser(folder)
@@ -103,7 +103,7 @@ class OnnxParser:
         files = sorted(folder.glob("*.onnx"))
         if len(files) != 1:
             raise invalid(folder, f"holds {len(files)} ONNX files and not one")
-        values = _read_json(folder / CLASSES_FILE)
+        values = read_config(folder / CLASSES_FILE)
         self.classes = ParserClasses.from_values(values.get("classes"), folder / CLASSES_FILE)
         self._input = ParserInput.from_values(values, folder / CLASSES_FILE)
         self._file = files[0]
@@ -133,13 +133,13 @@ class TransformersParser:
 
     def __init__(self, folder: Path) -> None:
         """Load it; its classes are those of `classes.json`, else known by their names. Raises as `load_parser`."""
-        config = _read_json(folder / "config.json")
+        config = read_config(folder / "config.json")
         self.classes = _classes_of(folder, config)
         self._folder = folder
         processor = folder / "preprocessor_config.json"
-        self._input = ParserInput.from_values(_read_json(processor) if processor.exists() else {}, processor)
+        self._input = ParserInput.from_values(read_config(processor) if processor.exists() else {}, processor)
         self._torch = import_package("torch", _PURPOSE)
-        self._model = _loaded_model(folder)
+        self._model = load_pretrained("AutoModelForSemanticSegmentation", folder, _PURPOSE)
 
     def parse(self, texture: NDArray[np.uint8]) -> NDArray[np.integer]:
         """See `Parser.parse`."""
@@ -169,38 +169,9 @@ def labels_at(labels: NDArray[np.integer], size: int) -> NDArray[np.uint8]:
 
 def _classes_of(folder: Path, config: dict[str, Any]) -> ParserClasses:
     if (folder / CLASSES_FILE).exists():
-        listed = _read_json(folder / CLASSES_FILE).get("classes")
+        listed = read_config(folder / CLASSES_FILE).get("classes")
         return ParserClasses.from_values(listed, folder / CLASSES_FILE)
     named = config.get("id2label")
     if not isinstance(named, dict) or sorted(named) != sorted(map(str, range(len(named)))) or not named:
         raise invalid(folder, "has no names of classes in its config.json")
     return ParserClasses.of_names([str(named[str(number)]) for number in range(len(named))], folder)
-
-
-def _loaded_model(folder: Path) -> Any:
-    transformers = import_package("transformers", _PURPOSE)
-    try:
-        model, said = transformers.AutoModelForSemanticSegmentation.from_pretrained(
-            str(folder), local_files_only=True, output_loading_info=True
-        )
-    # What a file of weights can be wrong in has no common base.
-    except (OSError, ValueError, KeyError, RuntimeError, TypeError, AttributeError) as error:
-        raise invalid(folder, f"can't be loaded by transformers: {str(error).splitlines()[0]}") from error
-    wrong = [*said["missing_keys"], *(key[0] for key in said["mismatched_keys"])]
-    if wrong:
-        raise invalid(folder, f"lacks {len(wrong)} tensors of its model, such as {sorted(wrong)[0]}")
-    return model.eval()
-
-
-def _read_json(file: Path) -> dict[str, Any]:
-    try:
-        values = json.loads(file.read_bytes())
-    except FileNotFoundError:
-        raise UVMapError(
-            ErrorCode.WEIGHTS_INCOMPLETE, f"{file} is missing.", "See docs/metrics.md for what a parser's folder holds."
-        ) from None
-    except (OSError, ValueError) as error:
-        raise invalid(file, f"can't be read: {error}") from error
-    if not isinstance(values, dict):
-        raise invalid(file, "holds no JSON object")
-    return values

@@ -28,6 +28,7 @@ from uvmap_id.atlas.parts import (
     Part,
 )
 from uvmap_id.link.errors import ErrorCode, UVMapError
+from uvmap_id.metrics.pretrained import invalid
 
 CLASSES_FILE = "classes.json"
 
@@ -144,13 +145,6 @@ def allowed_parts(parts: Iterable[Iterable[Part]]) -> NDArray[np.bool_]:
     for number, each in enumerate(listed):
         allowed[number, list(each)] = True
     return allowed
-
-
-def invalid(where: Path, what: str) -> UVMapError:
-    """The failure for a parser's folder that can't be used."""
-    return UVMapError(
-        ErrorCode.WEIGHTS_INVALID, f"{where} {what}.", "See docs/metrics.md for what a parser's folder holds."
-    )
 
 
 def _parts_called(name: Any, where: Path) -> frozenset[Part]:
