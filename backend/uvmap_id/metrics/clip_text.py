@@ -49,6 +49,8 @@ class Clip:
             _three(values.get(name, otherwise), processor)
             for name, otherwise in (("image_mean", _MEAN), ("image_std", _STD))
         )
+        # The tokenizer's own errors have no type.
+        read_config(folder / "vocab.json")
         try:
             self._tokenizer = CLIPTokenizer.from_pretrained(str(folder), local_files_only=True)
         except (OSError, ValueError, TypeError, KeyError) as error:
