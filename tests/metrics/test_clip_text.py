@@ -93,11 +93,14 @@ def test_no_prompt_is_an_error_and_changes_nothing(folder: Path) -> None:
         (lambda folder: (folder / "model.safetensors").unlink(), ErrorCode.WEIGHTS_INCOMPLETE),
         (lambda folder: (folder / "model.safetensors").write_bytes(b"<html>"), ErrorCode.WEIGHTS_INVALID),
         (lambda folder: (folder / "vocab.json").write_text("no"), ErrorCode.WEIGHTS_INVALID),
-        (lambda folder: (folder / "preprocessor_config.json").write_text('{"image_std": [0, 1, 1]}'), "weights_invalid"),
+        (
+            lambda folder: (folder / "preprocessor_config.json").write_text('{"image_std": [0, 1, 1]}'),
+            "weights_invalid",
+        ),
         (lambda folder: drop_tensor(folder), ErrorCode.WEIGHTS_INVALID),
     ],
 )
-def test_a_damaged_folder_is_refused(tmp_path: Path, damage, code: str) -> None:  # noqa: ANN001
+def test_a_damaged_folder_is_refused(tmp_path: Path, damage, code: str) -> None:
     folder = write_clip(tmp_path / "clip")
     damage(folder)
     with pytest.raises(UVMapError) as caught:

@@ -206,7 +206,7 @@ def test_inception_scores_textures(weights: Path) -> None:
         (lambda state: state.update({"fc.bias": torch.full((1008,), torch.nan)}), "not finite"),
     ],
 )
-def test_other_weights_are_refused(weights: Path, tmp_path: Path, damage, says: str) -> None:  # noqa: ANN001
+def test_other_weights_are_refused(weights: Path, tmp_path: Path, damage, says: str) -> None:
     state = torch.load(weights, weights_only=True)
     damage(state)
     torch.save(state, tmp_path / "w.pth")

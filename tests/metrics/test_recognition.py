@@ -29,7 +29,7 @@ def recogniser(request: pytest.FixtureRequest) -> FaceRecogniser:
 
 
 @pytest.fixture
-def make(recogniser: FaceRecogniser, atlas_face: AtlasFace, tmp_path: Path):  # noqa: ANN201
+def make(recogniser: FaceRecogniser, atlas_face: AtlasFace, tmp_path: Path):
     """A sample that is to show one person and shows another; nobody for a negative number."""
 
     def sample(wanted: int, shown: int, copy: int = 0) -> Sample:
@@ -47,7 +47,7 @@ def test_the_thresholds_are_those_of_the_documentation() -> None:
     assert f"{SFACE_THRESHOLD:g}" in documented
 
 
-def test_all_right_faces_are_1000(make, recogniser: FaceRecogniser, atlas_face: AtlasFace) -> None:  # noqa: ANN001
+def test_all_right_faces_are_1000(make, recogniser: FaceRecogniser, atlas_face: AtlasFace) -> None:
     metric = FaceRecognition(recogniser, atlas_face)
     metric.update([make(looks, looks) for looks in (1, 2, 3)])
     figure = metric.compute()
@@ -56,7 +56,7 @@ def test_all_right_faces_are_1000(make, recogniser: FaceRecogniser, atlas_face: 
     assert "3 of 3 textures of 3 identities" in figure.notes[0]
 
 
-def test_others_and_nobody_are_not_recognised(make, recogniser: FaceRecogniser, atlas_face: AtlasFace) -> None:  # noqa: ANN001
+def test_others_and_nobody_are_not_recognised(make, recogniser: FaceRecogniser, atlas_face: AtlasFace) -> None:
     metric = FaceRecognition(recogniser, atlas_face)
     metric.update([make(1, 1)])
     metric.update([make(1, 1, 1), make(1, 2), make(2, -1)])
@@ -68,7 +68,7 @@ def test_others_and_nobody_are_not_recognised(make, recogniser: FaceRecogniser, 
     assert any("In 1 textures no face is found" in note for note in figure.notes)
 
 
-def test_strangers_are_counted(make, recogniser: FaceRecogniser, atlas_face: AtlasFace) -> None:  # noqa: ANN001
+def test_strangers_are_counted(make, recogniser: FaceRecogniser, atlas_face: AtlasFace) -> None:
     metric = FaceRecognition(recogniser, atlas_face)
     metric.update([make(1, 1), make(2, 2)])
     assert any(note.startswith("0.0 % of the comparisons") for note in metric.compute().notes)
@@ -79,7 +79,7 @@ def test_strangers_are_counted(make, recogniser: FaceRecogniser, atlas_face: Atl
     assert any(note.startswith("100.0 % of the comparisons") for note in figure.notes)
 
 
-def test_one_identity_says_so(make, recogniser: FaceRecogniser, atlas_face: AtlasFace) -> None:  # noqa: ANN001
+def test_one_identity_says_so(make, recogniser: FaceRecogniser, atlas_face: AtlasFace) -> None:
     metric = FaceRecognition(recogniser, atlas_face)
     metric.update([make(1, 1)])
     figure = metric.compute()
@@ -87,13 +87,13 @@ def test_one_identity_says_so(make, recogniser: FaceRecogniser, atlas_face: Atla
     assert any("one identity only" in note for note in figure.notes)
 
 
-def test_only_the_model_that_conditions_is_circular(make, recogniser: FaceRecogniser, atlas_face: AtlasFace) -> None:  # noqa: ANN001
+def test_only_the_model_that_conditions_is_circular(make, recogniser: FaceRecogniser, atlas_face: AtlasFace) -> None:
     metric = FaceRecognition(recogniser, atlas_face)
     metric.update([make(1, 1)])
     assert any("circular" in note for note in metric.compute().notes) == (recogniser.name == "arcface")
 
 
-def test_similarity_is_the_cosine(make, recogniser: FaceRecogniser, atlas_face: AtlasFace) -> None:  # noqa: ANN001
+def test_similarity_is_the_cosine(make, recogniser: FaceRecogniser, atlas_face: AtlasFace) -> None:
     metric = IdentitySimilarity(recogniser, atlas_face)
     assert metric.name == f"identity_{recogniser.name}_atlas"
     right, wrong = metric.score(make(1, 1)), metric.score(make(1, 2))
@@ -104,13 +104,13 @@ def test_similarity_is_the_cosine(make, recogniser: FaceRecogniser, atlas_face: 
     assert wrong == pytest.approx(float(one @ other), abs=0.05)
 
 
-def test_a_texture_without_a_face_has_no_similarity(make, recogniser: FaceRecogniser, atlas_face: AtlasFace) -> None:  # noqa: ANN001
+def test_a_texture_without_a_face_has_no_similarity(make, recogniser: FaceRecogniser, atlas_face: AtlasFace) -> None:
     with pytest.raises(UVMapError) as caught:
         IdentitySimilarity(recogniser, atlas_face).score(make(1, -1))
     assert caught.value.failure.code == ErrorCode.FACE_NOT_FOUND
 
 
-def test_batches_make_no_difference(make, recogniser: FaceRecogniser, atlas_face: AtlasFace) -> None:  # noqa: ANN001
+def test_batches_make_no_difference(make, recogniser: FaceRecogniser, atlas_face: AtlasFace) -> None:
     samples = [make(1, 1), make(1, 2), make(2, 2), make(3, -1)]
     figures = []
     for cut in (4, 1):

@@ -19,8 +19,9 @@ from uvmap_id.metrics.parsers import load_parser
 from uvmap_id.metrics.parsing_classes import KNOWN_CLASSES
 from uvmap_id.metrics.structure import SemanticStructure
 
-ATR = """Background Hat Hair Sunglasses Upper-clothes Skirt Pants Dress Belt Left-shoe Right-shoe Face Left-leg Right-leg
-Left-arm Right-arm Bag Scarf""".split()
+_ATR = """Background Hat Hair Sunglasses Upper-clothes Skirt Pants Dress Belt Left-shoe Right-shoe Face Left-leg
+Right-leg Left-arm Right-arm Bag Scarf"""
+ATR: list[str] = [*_ATR.split()]
 
 
 @pytest.fixture(scope="module")
@@ -128,7 +129,7 @@ def test_known_classes_cover_the_body_and_nothing_else() -> None:
         (lambda folder: (folder / "other.onnx").write_bytes(b"no"), "weights_invalid", "2 ONNX files"),
     ],
 )
-def test_a_damaged_parser_is_refused(tmp_path: Path, atlas: Atlas, damage, code: str, says: str) -> None:  # noqa: ANN001
+def test_a_damaged_parser_is_refused(tmp_path: Path, atlas: Atlas, damage, code: str, says: str) -> None:
     folder = write_colour_parser(tmp_path / "p")
     damage(folder)
     with pytest.raises(UVMapError) as caught:

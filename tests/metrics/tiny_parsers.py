@@ -73,7 +73,6 @@ def write_colour_parser(folder: Path, *, labels: bool = False, side: int = SIDE)
 def write_segformer(folder: Path, names: list[str], always: int) -> Path:
     """A SegFormer with random weights whose classifier gives one class everywhere."""
     config = SegformerConfig(
-        num_labels=len(names),
         hidden_sizes=[8, 8, 16, 16],
         depths=[1, 1, 1, 1],
         num_attention_heads=[1, 1, 2, 2],
@@ -84,9 +83,10 @@ def write_segformer(folder: Path, names: list[str], always: int) -> Path:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         model = SegformerForSemanticSegmentation(config)
-    with torch.no_grad():
-        model.decode_head.classifier.weight.zero_()
-        model.decode_head.classifier.bias.copy_(torch.eye(len(names))[always])
+    classifier = model.decode_head.classifier
+    classifier.load_state_dict(
+        {"weight": torch.zeros_like(classifier.weight), "bias": torch.eye(len(names))[always].clone()}
+    )
     model.save_pretrained(folder)
     processor = {"image_mean": [0.485, 0.456, 0.406], "image_std": [0.229, 0.224, 0.225]}
     size = {"size": {"height": 64, "width": 64}}
