@@ -69,6 +69,10 @@ def dataset(tmp_path: Path, atlas_face: AtlasFace) -> Path:
     return folder
 
 
+def unheard(stage: str, fraction: float, preview: object = None) -> None:
+    del stage, fraction, preview
+
+
 def run(*arguments: str | Path):
     return RUNNER.invoke(app, ["evaluate", *map(str, arguments)])
 
@@ -268,7 +272,7 @@ def test_results_of_generate_are_known_by_their_manifests(tmp_path: Path, astron
     request = with_photos(TextureRequest("", "wearing white shirt, blue jeans", size=512), content)
     place = tmp_path / "results" / "astronaut"
     place.mkdir(parents=True)
-    write_texture_set(place, request, engine, engine.generate(request, content, lambda *_: None))
+    write_texture_set(place, request, engine, engine.generate(request, content, unheard))
     (source,) = texture_sets(tmp_path / "results", astronaut.parent)
     assert (source.name, source.prompt) == ("astronaut", "wearing white shirt, blue jeans")
     assert source.identity == request.face_sha256[:12]

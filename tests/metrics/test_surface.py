@@ -147,6 +147,10 @@ def test_all_of_them_are_sample_metrics(seams: SeamStepRatio, sharpness: Sharpne
     assert all(isinstance(metric, SampleMetric) for metric in (seams, sharpness, skin))
 
 
+def unheard(stage: str, fraction: float, preview: object = None) -> None:
+    del stage, fraction, preview
+
+
 class Brightness(MeanMetric):
     name, title, higher_is_better = "brightness", "Brightness", True
 
