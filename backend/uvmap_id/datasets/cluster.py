@@ -9,12 +9,15 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import secrets
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import psutil
 
 import uvmap_id
 from uvmap_id.datasets.making import EngineFactory, Maker, Outcome, read_outcome
@@ -29,12 +32,15 @@ LOCAL = "local"
 # Rows are lines of a few kilobytes: Ray needs next to nothing of the memory that it likes to reserve.
 _OBJECT_STORE_BYTES = 128 * 2**20
 _MOST_BLOCKS = 1000
+_FAREWELL_S = 10.0
 _INSTALL = 'Install it on every machine of the cluster: pip install "uvmap-id[cluster]"'
+# Whatever the user has set wins.
 _QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_DISABLE_IMPORT_WARNING": "1",
     "RAY_DATA_DISABLE_PROGRESS_BARS": "1",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "RAY_BACKEND_LOG_LEVEL": "fatal",
 }
 
 
@@ -85,7 +91,11 @@ class Cluster:
         self._scratch: Path | None = None
 
     def __enter__(self) -> Cluster:
-        os.environ.update(_QUIET)
+        local = self._options.address == LOCAL
+        _set_unless_set(_QUIET)
+        if local:
+            # Only this process and its workers know the word; otherwise Ray leaves one in the user's home.
+            _set_unless_set({"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)})
         ray = self._ray = _imported()
         environment = {**_QUIET, **thread_limits(self._options.threads)}
         common: dict[str, Any] = {
@@ -93,7 +103,7 @@ class Cluster:
             "logging_level": logging.ERROR,
             "configure_logging": False,
         }
-        if self._options.address == LOCAL:
+        if local:
             # The paths of Ray's sockets are long, and a socket's path may not be.
             self._scratch = Path(tempfile.mkdtemp(prefix="uvmap-ray-", dir=_short_folder()))
             environment["PYTHONPATH"] = _python_path()
@@ -133,7 +143,7 @@ class Cluster:
         made = data.from_items(rows, override_num_blocks=min(len(rows), _MOST_BLOCKS)).map(
             ItemMaker,
             fn_constructor_args=(str(self._folder), self._engine_factory),
-            concurrency=workers,
+            compute=data.ActorPoolStrategy(size=workers),
             num_cpus=1,
             num_gpus=self._options.gpus or None,
         )
@@ -142,9 +152,45 @@ class Cluster:
                 yield read_outcome(row["outcome"])
 
     def _leave(self) -> None:
+        started = _processes_below(self._scratch)
         self._ray.shutdown()
+        # Ray tells its processes to end, and does not wait for it.
+        _, left = psutil.wait_procs(started, timeout=_FAREWELL_S)
+        for process in left:
+            with contextlib.suppress(psutil.Error):
+                process.kill()
+        psutil.wait_procs(left, timeout=_FAREWELL_S)
         if self._scratch is not None:
             shutil.rmtree(self._scratch, ignore_errors=True)
+
+
+def _processes_below(scratch: Path | None) -> list[psutil.Process]:
+    """What Ray has started for this process; nothing where the cluster is somebody else's."""
+    if scratch is None:
+        return []
+    below = psutil.Process().children(recursive=True)
+    # The workers' command lines say little; they are children of the one that names the folder.
+    roots = [process for process in below if _names(process, scratch)]
+    return list({process.pid: process for root in roots for process in [root, *_children(root)]}.values())
+
+
+def _names(process: psutil.Process, folder: Path) -> bool:
+    with contextlib.suppress(psutil.Error):
+        return any(str(folder) in part for part in process.cmdline())
+    return False
+
+
+def _children(process: psutil.Process) -> list[psutil.Process]:
+    with contextlib.suppress(psutil.Error):
+        return process.children(recursive=True)
+    return []
+
+
+def _set_unless_set(values: Mapping[str, str]) -> None:
+    if "RAY_AUTH_MODE" in values and "RAY_AUTH_MODE" in os.environ:
+        return
+    for name, value in values.items():
+        os.environ.setdefault(name, value)
 
 
 def _rows(made: Any) -> Iterator[Mapping[str, Any]]:
@@ -159,6 +205,8 @@ def _imported() -> Any:
         raise UVMapError(
             ErrorCode.PACKAGE_MISSING, f"A cluster needs the package {error.name or 'ray'}.", _INSTALL
         ) from error
+    logging.getLogger("ray").setLevel(logging.ERROR)
+    logging.getLogger("ray.data").setLevel(logging.ERROR)
     return ray
 
 
