@@ -50,19 +50,20 @@ class Balance:
         """Rows of a table with a header and sums: people, and their textures in brackets."""
         genders = self.genders
         rows: list[tuple[str, ...]] = [("group", *genders, "all")]
-        for group in self.groups:
-            rows.append((group, *(self._cell([(group, gender)]) for gender in genders), self._of(group)))
+        rows += [
+            (group, *(self._cell([(group, gender)]) for gender in genders), self._of(group)) for group in self.groups
+        ]
         sums = (self._cell([(group, gender) for group in self.groups]) for gender in genders)
         rows.append(("all", *sums, self._cell(list(self.people))))
         return rows
 
     def sentence(self) -> str:
         """What the table says, in one sentence."""
+        share = f"the smallest cell has {self.ratio:.0%} of the people of the largest"
         if self.is_balanced:
-            return f"Balanced: the smallest of the cells has {self.ratio:.0%} of the people of the largest."
+            return f"Balanced: {share}."
         unsaid = UNSAID in {*self.groups, *self.genders}
-        what = "group or gender is not said of everybody" if unsaid else f"the smallest cell has {self.ratio:.0%} of the people of the largest"
-        return f"Not balanced: {what}."
+        return f"Not balanced: {'group or gender is not said of everybody' if unsaid else share}."
 
     def require(self) -> None:
         """Raise `UVMapError` (dataset_unbalanced) unless it is balanced."""
@@ -73,6 +74,9 @@ class Balance:
                 f"Add people where the table has the fewest: at least {BALANCED:.0%} of the largest cell. "
                 "Or leave --require-balance out.",
             )
+
+    def _cells(self, group: str) -> list[str]:
+        return [self._cell([(group, gender)]) for gender in self.genders]
 
     def _of(self, group: str) -> str:
         return self._cell([(group, gender) for gender in self.genders])

@@ -1,7 +1,7 @@
 """Has items made on a Ray cluster, or by Ray on this machine. Ray is imported when it is asked for.
 
-Ray gives an item out again when the process that had it died; the item's own record keeps anything from being made twice,
-and its own count of deaths ends that for an item that kills.
+Ray gives an item out again when the process that had it died. The item's own record keeps anything from being made
+twice, and its own count of deaths ends that for an item that kills.
 """
 
 from __future__ import annotations
@@ -147,9 +147,8 @@ class Cluster:
             num_cpus=1,
             num_gpus=self._options.gpus or None,
         )
-        with contextlib.closing(_rows(made)) as outcomes:
-            for row in outcomes:
-                yield read_outcome(row["outcome"])
+        for row in made.iter_rows():
+            yield read_outcome(row["outcome"])
 
     def _leave(self) -> None:
         started = _processes_below(self._scratch)
@@ -191,10 +190,6 @@ def _set_unless_set(values: Mapping[str, str]) -> None:
         return
     for name, value in values.items():
         os.environ.setdefault(name, value)
-
-
-def _rows(made: Any) -> Iterator[Mapping[str, Any]]:
-    yield from made.iter_rows()
 
 
 def _imported() -> Any:

@@ -11,6 +11,7 @@ import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO, cast
 
 from uvmap_id.datasets.making import DEATHS_LIMIT, Outcome, read_outcome
 from uvmap_id.datasets.plan import Item
@@ -61,6 +62,8 @@ class _Worker:
                 # Ctrl-C in a terminal reaches all processes of its group.
                 start_new_session=True,
             )
+        # Popen leaves open what pipes it has made.
+        self._to, self._from = cast("IO[bytes]", self.process.stdin), cast("IO[bytes]", self.process.stdout)
         threading.Thread(target=self._listen, args=(heard,), name=f"worker-{number}", daemon=True).start()
 
     @property
@@ -70,22 +73,19 @@ class _Worker:
     def give(self, item: Item) -> None:
         """Hand over an item. That the process is dead is noticed by the one who listens."""
         self.item = item
-        assert self.process.stdin is not None
         with contextlib.suppress(BrokenPipeError):
-            self.process.stdin.write(item.line().encode() + b"\n")
-            self.process.stdin.flush()
+            self._to.write(item.line().encode() + b"\n")
+            self._to.flush()
 
     def end(self) -> None:
         """Kill the process and wait for its end: files appear whole or not at all, so nothing is lost."""
         self.process.kill()
         self.process.wait()
-        assert self.process.stdin is not None
         with contextlib.suppress(BrokenPipeError):
-            self.process.stdin.close()
+            self._to.close()
 
     def _listen(self, heard: queue.SimpleQueue) -> None:
-        assert self.process.stdout is not None
-        with self.process.stdout as lines:
+        with self._from as lines:
             for line in lines:
                 heard.put((self, line))
         heard.put((self, b""))

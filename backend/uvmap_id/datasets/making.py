@@ -1,7 +1,7 @@
 """Makes one item: its candidates, their scores, and the choice. The same wherever it runs.
 
-An item that is finished is not made again, and one that was begun goes on where it stopped. So it may be given out twice, in
-whatever order and to whatever process: the same files come out.
+An item that is finished is not made again, and one that was begun goes on where it stopped. So it may be given out
+twice, in whatever order and to whatever process: the same files come out.
 """
 
 from __future__ import annotations
@@ -106,8 +106,12 @@ class Maker:
         except Exception as error:  # noqa: BLE001 - whatever an engine does wrong, the next item must still be made
             _log.exception("item %s failed", item.key)
             if ran_out_of_memory(error):
-                return Outcome(item.key, ErrorCode.OUT_OF_MEMORY.value, "The memory did not suffice.", "Use less workers.")
-            return Outcome(item.key, ErrorCode.INTERNAL.value, f"The engine broke down ({type(error).__name__}: {error}).")
+                return Outcome(
+                    item.key, ErrorCode.OUT_OF_MEMORY.value, "The memory did not suffice.", "Use less workers."
+                )
+            return Outcome(
+                item.key, ErrorCode.INTERNAL.value, f"The engine broke down ({type(error).__name__}: {error})."
+            )
 
     def _make(self, item: Item, workshop: Workshop) -> None:
         photos = read_photos(map(Path, item.photos))
@@ -173,7 +177,7 @@ class Maker:
         return self._judges
 
     def _embedding(self, photos: tuple[bytes, ...]) -> tuple[NDArray[np.float32] | None, tuple[str, ...]]:
-        """Who the photos show, where that can be measured. An engine that needs to know says by itself when it can't."""
+        """Who the photos show, where that can be measured; an engine that needs to know complains by itself."""
         from uvmap_id.datasets.recognising import identity_reader
 
         if self._people is None:

@@ -137,9 +137,7 @@ def _item(person: Person, photos: tuple[Path, ...], recipe: Recipe) -> Item:
     begin = seed_of(request.face_sha256, "", 0) if len(listed) > recipe.candidates else 0
     prompts = tuple(listed[(begin + index) % len(listed)] for index in range(recipe.candidates))
     texts = tuple(_filled(recipe.words, person, prompt) for prompt in prompts)
-    seeds = tuple(
-        seed_of(request.face_sha256, text, index, recipe.seed) for index, text in enumerate(texts)
-    )
+    seeds = tuple(seed_of(request.face_sha256, text, index, recipe.seed) for index, text in enumerate(texts))
     item = Item(
         key="",
         identity=person.name,

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Protocol
 
 from uvmap_id.datasets.card import Census
-from uvmap_id.datasets.folder import Row
+from uvmap_id.datasets.folder import Row, read_dataset
 from uvmap_id.datasets.making import FATAL, Outcome
 from uvmap_id.datasets.people import Person
 from uvmap_id.datasets.plan import Item, Planned, Recipe, plan, portions
@@ -121,9 +121,9 @@ class _Run:
 
     def _new(self, planned: Planned) -> Item | None:
         item = planned.item
-        if item is None:
-            assert planned.failure is not None
+        if planned.failure is not None:
             self._fail(planned.person.name, planned.photos[0], planned.failure)
+        if item is None:
             return None
         if item.key in self._entries:
             first = self._entries[item.key]
@@ -160,6 +160,7 @@ class _Run:
         self.tally.census = write_dataset(self._order.folder, self._rows(), self._order.folder.name, self._order.how)
 
     def _rows(self) -> Iterator[Row]:
+        measured = _embeddings_in(self._order.folder)
         for entry in self._entries.values():
             finished = self._workshop.finished(entry.key, thorough=False)
             if finished is None:
@@ -172,7 +173,7 @@ class _Run:
                     prompt=made.prompt,
                     group=entry.person.group,
                     gender=entry.person.gender,
-                    embedding=finished.embedding,
+                    embedding=finished.embedding or measured.get(made.file, ()),
                     photo=photo,
                     seed=made.seed,
                     consent=entry.person.consent,
@@ -183,7 +184,7 @@ class _Run:
 
     def tidy(self) -> None:
         """Count what lies in the folder from earlier photos or settings, and remove it if that was asked for."""
-        for key in self._workshop.keys():
+        for key in self._workshop.items():
             if key in self._entries:
                 continue
             if self._order.prune:
@@ -192,10 +193,18 @@ class _Run:
                 self.tally.left += 1
 
 
+def _embeddings_in(folder: Path) -> dict[str, tuple[float, ...]]:
+    """Embeddings by texture of the rows that are there: those that were computed afterwards are in no record."""
+    try:
+        return {row.file_name: row.embedding for row in read_dataset(folder).rows if row.embedding}
+    except UVMapError:
+        return {}
+
+
 def produce(
     order: Order,
     workers: Callable[[Workshop], contextlib.AbstractContextManager[Workers]],
-    on_progress: Callable[[Tally], None] = lambda tally: None,
+    on_progress: Callable[[Tally], None] = lambda _: None,
 ) -> Tally:
     """Make a dataset, or what is missing of it.
 

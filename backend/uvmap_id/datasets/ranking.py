@@ -1,9 +1,10 @@
 """Which textures of a person are the best: the rule by which metrics decide together.
 
-Of each metric the candidates get ranks: the best 1, the worst 0, and equal ones the middle of the ranks that they share. A
-candidate without a number is the worst. Metrics are about one of three aspects: quality, structure and identity. The ranks are
-averaged within each aspect, then over the aspects, so that two metrics of quality do not outvote the one of identity. The
-highest averages are kept; of equal ones, the candidate that was made first. Ranks need no weights: units do not matter.
+Of each metric the candidates get ranks: the best 1, the worst 0, and equal ones the middle of the ranks that they
+share. A candidate without a number is the worst. Metrics are about one of three aspects: quality, structure and
+identity. The ranks are averaged within each aspect, then over the aspects, so that two metrics of quality do not
+outvote the one of identity. The highest averages are kept; of equal ones, the candidate that was made first. Ranks need
+no weights: units do not matter.
 """
 
 from __future__ import annotations

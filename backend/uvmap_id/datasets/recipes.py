@@ -94,14 +94,14 @@ def make_recipe(
     engine = choose_engine(request.engine)
     request = dataclasses.replace(request, engine=engine)
     store = WeightsStore()
-    identity = identity_weights(store)
-    used: tuple[str, ...] = () if identity is None else (identity,)
+    used: tuple[str, ...] = ()
     knows_names = False
     if engine == "uvmap-id":
         choice = choose_weights(store, request.diffusion.weights)
         upscaler_file(store, request.diffusion.upscaler)
         knows_names = not choice.knows_faces
-        used += choice.ids
+        identity = identity_weights(store)
+        used = choice.ids if identity is None else (*choice.ids, identity)
         if knows_names and not words:
             words = TEXT_ONLY_WORDS
         diffusion = dataclasses.replace(request.diffusion, weights=choice.id)

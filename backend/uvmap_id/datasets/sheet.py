@@ -1,7 +1,7 @@
 """The contact sheet: one HTML file with all candidates, on which a person clicks what is to be kept.
 
-It holds its pictures and needs no server. What was clicked is remembered by the browser, and saved as the `choice.json` that
-`uvmap-id dataset finish` reads.
+It holds its pictures and needs no server. What was clicked is remembered by the browser, and saved as the `choice.json`
+that `uvmap-id dataset finish` reads.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def write_sheet(
     dataset: Dataset,
     choice: Mapping[str, Sequence[str]],
     keep: int,
-    on_progress: Callable[[int], None] = lambda done: None,
+    on_progress: Callable[[int], None] = lambda _: None,
 ) -> None:
     """Write the page, picture by picture.
 
@@ -104,7 +104,8 @@ def _card(dataset: Dataset, row: Row, chosen: bool) -> str:
         f'<button type="button" aria-pressed="{str(chosen).lower()}" data-file="{html.escape(row.file_name)}" '
         f'title="{title}"><img loading="lazy" alt="" src="{_data_url(_thumbnail(picture, _SIDE))}">'
         f'<img loading="lazy" alt="" src="{_data_url(_thumbnail(face, _SIDE))}">'
-        f'<span class="prompt">{html.escape(row.prompt)}</span><span class="scores">{html.escape(scores)}</span></button>\n'
+        f'<span class="prompt">{html.escape(row.prompt)}</span>'
+        f'<span class="scores">{html.escape(scores)}</span></button>\n'
     )
 
 

@@ -31,8 +31,14 @@ _log = logging.getLogger(__name__)
 
 def thread_limits(threads: int) -> dict[str, str]:
     """Environment in which the libraries that calculate use so many threads."""
-    names = (THREADS_VARIABLE, "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS", "OPENCV_FOR_THREADS_NUM")
-    return dict.fromkeys(names, str(threads))
+    names = (
+        THREADS_VARIABLE,
+        "OPENBLAS_NUM_THREADS",
+        "MKL_NUM_THREADS",
+        "NUMEXPR_NUM_THREADS",
+        "OPENCV_FOR_THREADS_NUM",
+    )
+    return dict.fromkeys((THREADS_VARIABLE, *names), str(threads))
 
 
 def limit_threads() -> None:

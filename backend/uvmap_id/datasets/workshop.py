@@ -177,8 +177,8 @@ class Workshop:
         """Note that the item was ended, well or not."""
         remove(self.state / "attempts" / key)
 
-    def keys(self) -> Iterator[str]:
-        """Of all items that have a record, whole or not."""
+    def items(self) -> Iterator[str]:
+        """Keys of all items that have a record, whole or not."""
         return (path.stem for path in sorted((self.state / "items").glob("*.json")))
 
     def forget(self, key: str) -> int:
