@@ -6,9 +6,9 @@ import contextlib
 import dataclasses
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -103,7 +103,7 @@ def choose(
 ) -> None:
     """Suggest anew which candidates to keep: writes choice.json and contact_sheet.html."""
     with errors_reported():
-        _suggest(folder, keep, _judges(metrics, aloud=False)[0].directions)
+        _suggest(folder, keep, _directions(metrics)[0])
         typer.echo(folder / "contact_sheet.html")
 
 
@@ -132,7 +132,7 @@ def finish(
         for identity in selected.dropped:
             typer.echo(f"warning: Nothing is kept of {identity}.", err=True)
         _print_balance(selected.census.balance)
-        typer.echo(f"{selected.census.rows} textures of {selected.census.identities} people.")
+        typer.echo(selected.census.sentence())
         typer.echo(out)
 
 
@@ -242,8 +242,8 @@ class _Asked:
         given = {"prompt": "a person", "engine": self.engine, "size": size}
         request = requested(self.settings, given, {"weights": self.weights, "steps": self.steps})
         prompts = read_prompts(self.prompts)
-        judges, left_out = _judges(self.metrics)
-        recipe = make_recipe(request, prompts, counts, judges.directions, self.words, self.seed)
+        directions, left_out = _directions(self.metrics)
+        recipe = make_recipe(request, prompts, counts, directions, self.words, self.seed)
         return recipe, sentences(recipe, left_out)
 
 
@@ -273,14 +273,16 @@ class _Crew:
         return Crew(workshop.folder, workshop.logs, CrewOptions(workers, threads, devices))
 
 
-def _judges(metrics: str, aloud: bool = True) -> tuple[Any, dict[str, str]]:
-    from uvmap_id.datasets.judging import CHOOSING, at_hand
+def _directions(metrics: str) -> tuple[dict[str, bool], dict[str, str]]:
+    from uvmap_id.datasets.judging import CHOOSING, ask
 
     wanted = CHOOSING if metrics == "default" else tuple(filter(None, (name.strip() for name in metrics.split(","))))
-    judges, left_out = at_hand(wanted)
-    for name, why in left_out.items() if aloud else ():
+    if not wanted:
+        return {}, {}
+    directions, left_out = ask(wanted)
+    for name, why in left_out.items():
         typer.echo(f"warning: The metric {name} is left out: {why}", err=True)
-    return judges, left_out
+    return directions, left_out
 
 
 def _people(source: Path, declared: bool, require_balance: bool) -> tuple[Person, ...]:
@@ -316,7 +318,7 @@ def _produced(order: Order, crew: _Crew) -> Tally:
     return tally
 
 
-def _suggest(folder: Path, keep: int, directions: Any) -> None:
+def _suggest(folder: Path, keep: int, directions: Mapping[str, bool]) -> None:
     from uvmap_id.datasets.choosing import CHOICE, suggest, write_choice
     from uvmap_id.datasets.folder import read_dataset
     from uvmap_id.datasets.sheet import SHEET, write_sheet
@@ -331,7 +333,7 @@ def _suggest(folder: Path, keep: int, directions: Any) -> None:
 def _end(tally: Tally) -> None:
     """Say what came out, and end with the code that tells whether all of it did."""
     said = f"{tally.made} made, {tally.found} were there, {tally.failed} failed"
-    typer.echo(f"{said}; {tally.census.rows} textures of {tally.census.identities} people.", err=True)
+    typer.echo(f"{said}; {tally.census.sentence()}", err=True)
     if tally.failed:
         typer.echo("What failed and why is in failures.jsonl.", err=True)
         raise typer.Exit(EXIT_PARTLY if tally.census.rows else EXIT_FAILED)
@@ -380,6 +382,8 @@ def _print_balance(balance: Balance) -> None:
 
 
 def _print_report(report: Report, as_json: bool) -> None:
+    from uvmap_id.datasets.card import counted
+
     if as_json:
         balance = report.balance
         cells = [
@@ -405,4 +409,4 @@ def _print_report(report: Report, as_json: bool) -> None:
         typer.echo(f"problem: {problem}")
     for warning in report.warnings:
         typer.echo(f"warning: {warning}")
-    typer.echo(f"{report.textures} textures of {report.identities} people.")
+    typer.echo(counted(report.textures, report.identities))

@@ -93,10 +93,11 @@ class Workshop:
             UVMapError: output_not_writable, disk_full.
         """
         try:
-            for folder in (self.folder / TEXTURES, self.state / "items", self.state / "work", self.logs):
-                folder.mkdir(parents=True, exist_ok=True)
+            remove(self.logs)
             remove(self.state / "attempts")
-            (self.state / "attempts").mkdir()
+            for name in ("items", "work", "attempts", "logs"):
+                (self.state / name).mkdir(parents=True, exist_ok=True)
+            (self.folder / TEXTURES).mkdir(exist_ok=True)
             places = (self.folder, self.folder / TEXTURES)
             for left in (*self.state.rglob(f"*{PART}"), *(left for place in places for left in place.glob(f"*{PART}"))):
                 remove(left)
