@@ -11,6 +11,7 @@ import logging
 import os
 import secrets
 import shutil
+import socket
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -33,6 +34,7 @@ LOCAL = "local"
 _OBJECT_STORE_BYTES = 128 * 2**20
 _MOST_BLOCKS = 1000
 _FAREWELL_S = 10.0
+_CONNECT_S = 5.0
 _INSTALL = 'Install it on every machine of the cluster: pip install "uvmap-id[cluster]"'
 # Whatever the user has set wins.
 _QUIET = {
@@ -96,6 +98,10 @@ class Cluster:
         if local:
             # Only this process and its workers know the word; otherwise Ray leaves one in the user's home.
             _set_unless_set({"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)})
+            # A busy machine takes longer to start it than the 20 s that Ray waits.
+            _set_unless_set({"RAY_NUM_REDIS_GET_RETRIES": "120", "RAY_gcs_server_port_wait_time_s": "120"})
+        else:
+            _check_reachable(self._options.address)
         ray = self._ray = _imported()
         environment = {**_QUIET, **thread_limits(self._options.threads)}
         common: dict[str, Any] = {
@@ -119,12 +125,7 @@ class Cluster:
             ray.init(runtime_env={"env_vars": environment}, **common)
         except (ConnectionError, ValueError, RuntimeError, TimeoutError) as error:
             self._leave()
-            reason = str(error).strip().splitlines()
-            raise UVMapError(
-                ErrorCode.BACKEND_NOT_FOUND,
-                f"The Ray cluster {self._options.address} can't be reached: {reason[0] if reason else error}.",
-                "Start one with: ray start --head. Or name another: --ray HOST:6379",
-            ) from error
+            raise _unreachable(self._options.address, str(error).strip().partition("\n")[0]) from error
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -183,6 +184,25 @@ def _children(process: psutil.Process) -> list[psutil.Process]:
     with contextlib.suppress(psutil.Error):
         return process.children(recursive=True)
     return []
+
+
+def _check_reachable(address: str) -> None:
+    """Raise `UVMapError` where nobody listens: Ray would wait for long, and then end this process without a word."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if not host or not port.isdigit():
+        return
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), _CONNECT_S).close()
+    except OSError as error:
+        raise _unreachable(address, error.strerror or str(error)) from error
+
+
+def _unreachable(address: str, reason: str) -> UVMapError:
+    return UVMapError(
+        ErrorCode.BACKEND_NOT_FOUND,
+        f"The Ray cluster {address} can't be reached: {reason.rstrip('.')}.",
+        "Start one with: ray start --head. Or name another: --ray HOST:6379",
+    )
 
 
 def _set_unless_set(values: Mapping[str, str]) -> None:
