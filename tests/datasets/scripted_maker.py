@@ -1,4 +1,4 @@
-"""A worker whose engine does what the photo's file says, in its first word: for tests of whoever looks after workers."""
+"""A worker whose engine does what the first word of the photo's file says: for tests of whoever looks after it."""
 
 from __future__ import annotations
 

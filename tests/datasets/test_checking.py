@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -80,7 +79,12 @@ def test_doubles_sizes_and_what_is_wanting_are_told(written: Callable[..., Datas
     assert "textures/3.png of person 1 is textures/0.png of person 0" in problems(report)
     assert "person 0 has several groups or genders." in problems(report)
     told = "\n".join(report.warnings)
-    for words in ("textures/2.png is textures/0.png once more", "mixed sizes", "300 pixels", "1 textures have no embedding"):
+    for words in (
+        "textures/2.png is textures/0.png once more",
+        "mixed sizes",
+        "300 pixels",
+        "1 textures have no embedding",
+    ):
         assert words in told
     assert "1 textures say nothing of consent" in told
     assert "1 pictures in textures/ are not listed" in told
@@ -157,9 +161,9 @@ def test_missing_embeddings_are_computed_from_photos(
     assert rows[2].embedding == have
     # Nothing else of the rows changes, and a second time there is nothing to do.
     assert [replace(row, embedding=()) for row in rows] == [replace(row, embedding=()) for row in dataset.rows]
-    stamp = os.stat(dataset.folder / METADATA).st_mtime_ns
+    stamp = (dataset.folder / METADATA).stat().st_mtime_ns
     assert add_embeddings(read_dataset(dataset.folder), people, reader=reader).added == 0
-    assert os.stat(dataset.folder / METADATA).st_mtime_ns == stamp
+    assert (dataset.folder / METADATA).stat().st_mtime_ns == stamp
 
 
 def test_without_models_nothing_is_computed(written: Callable[..., Dataset], person, tmp_path: Path) -> None:

@@ -38,7 +38,17 @@ def candidates(tmp_path: Path) -> Dataset:
             Image.fromarray(chance.integers(0, 256, (512, 512, 3), np.uint8)).save(folder / file)
             scores = {"sharpness": [1.0, 3.0, 2.0][index], "identity_sface_atlas": [0.1, 0.2, 0.9][index]}
             rows.append(
-                Row(file, name, f"shirt <{index}>", group, gender, photo=photo, scores=scores, consent="yes", licence="MIT")
+                Row(
+                    file,
+                    name,
+                    f"shirt <{index}>",
+                    group,
+                    gender,
+                    photo=photo,
+                    scores=scores,
+                    consent="yes",
+                    licence="MIT",
+                )
             )
     (folder / METADATA).write_text(metadata_of(rows), encoding="utf-8")
     return read_dataset(folder)
@@ -85,7 +95,9 @@ def test_a_choice_that_does_not_fit_is_refused(candidates: Dataset, tmp_path: Pa
 
 def test_what_was_chosen_is_a_dataset_of_its_own(candidates: Dataset, tmp_path: Path) -> None:
     choice = suggest(candidates, 2, {"sharpness": True})
-    selected = finish(candidates, choice, tmp_path / "out", "out", keep_photos=True, require_balance=True, how=("Tested.",))
+    selected = finish(
+        candidates, choice, tmp_path / "out", "out", keep_photos=True, require_balance=True, how=("Tested.",)
+    )
     assert not selected.dropped
     found = read_dataset(tmp_path / "out")
     assert len(found.rows) == 8
@@ -106,16 +118,16 @@ def test_a_dataset_appears_in_full_or_not_at_all(candidates: Dataset, tmp_path: 
     choice = suggest(candidates, 1, {})
     assert code_of(lambda: finish(candidates, {}, out, "out")) == ErrorCode.DATASET_EMPTY
     lopsided = {name: choice[name] for name in NAMES[:3]}
-    assert code_of(lambda: finish(candidates, lopsided, out, "out", require_balance=True)) == ErrorCode.DATASET_UNBALANCED
+    assert (
+        code_of(lambda: finish(candidates, lopsided, out, "out", require_balance=True)) == ErrorCode.DATASET_UNBALANCED
+    )
     selected = finish(candidates, lopsided, tmp_path / "three", "three")
     assert selected.dropped == (NAMES[3],)
     without = Dataset(candidates.folder, tuple(replace(row, photo="") for row in candidates.rows))
     assert code_of(lambda: finish(without, choice, out, "out", keep_photos=True)) == ErrorCode.PHOTO_MISSING
     candidates.texture(candidates.rows[-3]).unlink()
     assert code_of(lambda: finish(candidates, choice, out, "out")) == ErrorCode.OUTPUT_NOT_WRITABLE
-    assert {path.name for path in tmp_path.iterdir()} == {"candidates", "three", "state", "no-weights"} & {
-        path.name for path in tmp_path.iterdir()
-    }
+    assert {path.name for path in tmp_path.iterdir()} == {"candidates", "three"}
     (tmp_path / "three" / "mine.txt").touch()
     assert code_of(lambda: finish(candidates, choice, tmp_path / "three", "x")) == ErrorCode.OUTPUT_NOT_WRITABLE
 

@@ -175,7 +175,7 @@ def test_a_text_to_texture_model_is_asked_by_name(tmp_path: Path) -> None:
 
     made = make_tiny(tmp_path / "tiny")
     store = WeightsStore(tmp_path / "store")
-    import_weights(store, Import(made["smplitex"].path, "smplitex-tiny", Purpose.TEXTURE))
+    import_weights(store, Import(made["sd15"].path, "smplitex-tiny", Purpose.TEXTURE))
     import_weights(store, Import(write_models(tmp_path / "buffalo_l"), "buffalo-l", Purpose.IDENTITY))
     Image.fromarray(marked(skimage.data.astronaut())).save(tmp_path / "ada.png")
     columns = (*COLUMNS, "description")

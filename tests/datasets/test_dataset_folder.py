@@ -121,9 +121,7 @@ def test_line_ends_inside_of_texts_end_no_line(folder: Path) -> None:
 
 def test_an_embedding_is_held_once_for_all_textures_of_a_person(folder: Path) -> None:
     numbers = [0.5] * 512
-    write(
-        folder, *({"file_name": f"textures/{name}.png", "identity": "Ada", "embedding": numbers} for name in "abc")
-    )
+    write(folder, *({"file_name": f"textures/{name}.png", "identity": "Ada", "embedding": numbers} for name in "abc"))
     one, two, three = read_dataset(folder).rows
     assert one.embedding is two.embedding is three.embedding
 

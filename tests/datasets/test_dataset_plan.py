@@ -70,7 +70,9 @@ def test_an_item_survives_the_way_to_a_worker(photo: Path, person: People, recip
     assert read_item(item.line()) == item
 
 
-def test_a_photo_that_can_not_be_used_is_planned_with_its_failure(tmp_path: Path, person: People, recipe: Recipes) -> None:
+def test_a_photo_that_can_not_be_used_is_planned_with_its_failure(
+    tmp_path: Path, person: People, recipe: Recipes
+) -> None:
     empty = tmp_path / "empty.jpg"
     empty.touch()
     missing, nothing = (only(person("Ada", path), recipe()) for path in (tmp_path / "gone.jpg", empty))

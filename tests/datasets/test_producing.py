@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import os
@@ -13,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from scripted_maker import scripted
+from scripted_maker import ScriptedEngine, scripted
 
 from uvmap_id.datasets.crew import Crew, CrewOptions
 from uvmap_id.datasets.folder import metadata_of, read_dataset
@@ -22,8 +23,11 @@ from uvmap_id.datasets.people import Person
 from uvmap_id.datasets.plan import Item, Recipe, plan
 from uvmap_id.datasets.producing import Order, produce
 from uvmap_id.datasets.workshop import Workshop
+from uvmap_id.engines.base import Report, TextureSet
 from uvmap_id.link.errors import ErrorCode, UVMapError
+from uvmap_id.link.request import TextureRequest
 from uvmap_id.link.texture_set import MANIFEST_KEYWORD
+from uvmap_id.settings import NO_PHOTO
 
 METRICS = {"sharpness": True, "seams": False, "skin": False}
 People = Callable[..., tuple[Person, ...]]
@@ -40,9 +44,6 @@ def real(tmp_path_factory: pytest.TempPathFactory, portrait: Image.Image) -> tup
         photo = folder / f"face{number}.jpg"
         portrait.rotate(number - 1, Image.Resampling.BICUBIC).save(photo, quality=90)
         people.append(Person(f"person {number}", group, gender, (photo,), "signed", "CC0-1.0"))
-    from uvmap_id.link.request import TextureRequest
-    from uvmap_id.settings import NO_PHOTO
-
     recipe = Recipe(
         TextureRequest(NO_PHOTO, "", engine="projection", size=512),
         ("white shirt, blue jeans", "red dress", "navy suit"),
@@ -94,7 +95,9 @@ def test_the_best_by_the_rule_are_kept(real: tuple[Path, Order]) -> None:
         values = overall([each["scores"] for each in made], METRICS)
         kept = [each["index"] for each in record["textures"]]
         assert min(values[index] for index in kept) >= max(values[each["index"]] for each in record["dropped"])
-        assert not any((folder / "textures" / f"{path.stem}-{each['index']:02d}.png").exists() for each in record["dropped"])
+        assert not any(
+            (folder / "textures" / f"{path.stem}-{each['index']:02d}.png").exists() for each in record["dropped"]
+        )
 
 
 def test_hugging_face_reads_it_offline(real: tuple[Path, Order], tmp_path: Path) -> None:
@@ -197,8 +200,6 @@ def test_what_is_half_or_altered_is_made_again(
 def test_a_changed_photo_is_new_and_the_old_one_can_be_pruned(
     small: tuple[Path, Order, Callable[[Workshop], Crew]], tmp_path: Path
 ) -> None:
-    import dataclasses
-
     folder, asked, crew = small
     (tmp_path / "scripts" / "0002.jpg").write_text("fine and new")
     tally = produce(asked, crew)
@@ -229,22 +230,19 @@ def test_candidates_of_an_unfinished_item_are_not_made_again(
     workshop = Workshop(tmp_path / "out")
     workshop.prepare()
 
-    def dies_at_the_third(name: str):
-        engine = scripted(name)
-        original, count = engine.generate, 0
+    class Interrupted(ScriptedEngine):
+        """Stopped while it paints the third candidate."""
 
-        def generate(*values):
-            nonlocal count
-            count += 1
-            if count == 3:
+        count = 0
+
+        def generate(self, request: TextureRequest, photos: tuple[bytes, ...], report: Report) -> TextureSet:
+            self.count += 1
+            if self.count == 3:
                 raise KeyboardInterrupt
-            return original(*values)
-
-        engine.generate = generate
-        return engine
+            return super().generate(request, photos, report)
 
     with pytest.raises(KeyboardInterrupt):
-        Maker(dies_at_the_third).make(item, tmp_path / "out")
+        Maker(lambda name: Interrupted()).make(item, tmp_path / "out")
     assert not Maker(scripted).make(item, tmp_path / "out").code
     assert len(log.read_text().splitlines()) == 4
     assert len(set(log.read_text().splitlines())) == 4
@@ -253,8 +251,6 @@ def test_candidates_of_an_unfinished_item_are_not_made_again(
 def test_embeddings_that_were_added_stay_when_more_is_made(
     small: tuple[Path, Order, Callable[[Workshop], Crew]],
 ) -> None:
-    import dataclasses
-
     folder, asked, crew = small
     numbers = tuple(float(value) for value in range(1, 513))
     rows = [dataclasses.replace(row, embedding=numbers) for row in read_dataset(folder).rows]
@@ -285,8 +281,6 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 def test_a_full_disk_has_a_name_and_leaves_nothing_half(
     scripted_people: People, order: Orders, scripted_crew: Crews, small_disk: Path
 ) -> None:
-    import dataclasses
-
     people = scripted_people(*["fine"] * 6)
     asked = dataclasses.replace(order(people), folder=small_disk / "out")
     produce(dataclasses.replace(asked, people=people[:2]), scripted_crew(1))
