@@ -3,8 +3,8 @@
     python benchmarks/datasets.py [--items N] [--rounds N] [--ways processes ray] [--out FILE.md]
 
 The projection engine makes one texture of 512 x 512 of each photo, on one thread a worker. One worker and two take
-turns. The clock runs from when each worker has made its first item, so that the start counts for nothing, until a worker has
-nothing more to do. Given are medians over the rounds, with the lowest and the highest:
+turns. The clock runs from when each worker has made its first items, so that the start counts for nothing, until a
+worker has nothing more to do. Given are medians over the rounds, with the lowest and the highest:
 
 - items a minute;
 - seconds of the processor for an item, in the worker processes: what working side by side costs. On a machine that is
