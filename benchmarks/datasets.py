@@ -1,25 +1,28 @@
 """How much faster two workers make a dataset than one: with processes of our own, and with Ray.
 
-    python benchmarks/datasets.py [--items N] [--rounds N] [--ways processes ray] [--out FILE.md]
+    python benchmarks/datasets.py [--seconds S] [--rounds N] [--ways processes ray] [--side-by-side] [--out FILE.md]
 
-The projection engine makes one texture of 512 x 512 of each photo, on one thread a worker. One worker and two take
-turns. The clock runs from when each worker has made its first items, so that the start counts for nothing, until a
-worker has nothing more to do. Given are medians over the rounds, with the lowest and the highest:
+The projection engine makes textures of 512 x 512, one an item, on one thread a worker. The clock runs from when all
+workers are at work, so that the start counts for nothing. One worker and two take turns; with `--side-by-side` they
+work at the same time, each as fast as the machine lets them: on a machine that is busy anyway, this is the fair way, because
+whatever else happens there happens to both.
 
-- items a minute;
-- seconds of the processor for an item, in the worker processes: what working side by side costs. On a machine that is
-  busy with other things the clock's ratio depends on them; this one hardly does. Two workers on two free cores are
-  "2 x one's seconds / two's seconds" times as fast as one, if they never wait.
+Given are medians over the rounds, with the lowest and the highest: items a minute, and the processor's seconds for an
+item in the worker processes, which say what working together costs.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
+import dataclasses
+import json
 import os
 import statistics
+import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -32,10 +35,13 @@ from PIL import Image
 from uvmap_id.datasets.cluster import Cluster, ClusterOptions
 from uvmap_id.datasets.crew import Crew, CrewOptions
 from uvmap_id.datasets.people import Person
-from uvmap_id.datasets.plan import Recipe, plan
+from uvmap_id.datasets.plan import Item, Recipe, plan
 from uvmap_id.datasets.workshop import Workshop
 from uvmap_id.link.request import TextureRequest
 from uvmap_id.settings import NO_PHOTO
+
+# More than any worker makes in the time; Ray wants to know them all beforehand.
+ITEMS = 2000
 
 
 @dataclass(frozen=True)
@@ -44,14 +50,13 @@ class Lap:
     cpu_per_item: float
 
 
-def people_in(folder: Path, count: int) -> tuple[Person, ...]:
-    portrait = Image.fromarray(skimage.data.astronaut())
-    people = []
-    for number in range(count):
-        photo = folder / f"{number}.jpg"
-        portrait.rotate(10 * number / count - 5, Image.Resampling.BICUBIC).save(photo, quality=92)
-        people.append(Person(f"person {number}", "white", "woman", (photo,), "public", "public domain"))
-    return tuple(people)
+def items_of(photo: Path) -> Iterator[Item]:
+    person = Person("Eileen", "white", "woman", (photo,), "public", "public domain")
+    request = TextureRequest(NO_PHOTO, "", engine="projection", size=512)
+    for seed in range(ITEMS):
+        for planned in plan([person], Recipe(request, ("white shirt, blue jeans",), 1, 1, seed=seed), each_photo=True):
+            assert planned.item is not None
+            yield planned.item
 
 
 def crew_of(workshop: Workshop, workers: int) -> contextlib.AbstractContextManager:
@@ -80,21 +85,49 @@ def cpu_of_workers() -> float:
     return total
 
 
-def lap(way: str, workers: int, people: tuple[Person, ...], scratch: Path) -> Lap:
-    recipe = Recipe(TextureRequest(NO_PHOTO, "", engine="projection", size=512), ("white shirt, blue jeans",), 1, 1)
-    items = [planned.item for planned in plan(people, recipe, each_photo=True) if planned.item]
-    with tempfile.TemporaryDirectory(dir=scratch) as folder:
-        workshop = Workshop(Path(folder))
+def lap(way: str, workers: int, seconds: float) -> None:
+    """In a process of its own: says when all are at work, counts from when it is told to, and says what it counted."""
+    go = threading.Event()
+    threading.Thread(target=lambda: (sys.stdin.readline(), go.set()), daemon=True).start()
+    with tempfile.TemporaryDirectory() as scratch:
+        photo = Path(scratch) / "portrait.jpg"
+        Image.fromarray(skimage.data.astronaut()).save(photo, quality=92)
+        workshop = Workshop(Path(scratch) / "out")
+        workshop.folder.mkdir()
         workshop.prepare()
-        ends: list[tuple[float, float]] = []
+        begin: tuple[int, float, float] | None = None
         with WAYS[way](workshop, workers) as crew:
-            for outcome in crew.run(items):
+            for made, outcome in enumerate(crew.run(items_of(photo)), 1):
                 assert not outcome.code, outcome
-                ends.append((time.monotonic(), cpu_of_workers()))
-    # From when all are at work until the first has nothing more to do.
-    (begin, cpu_begin), (end, cpu_end) = ends[2 * workers - 1], ends[len(items) - workers]
-    made = len(items) - workers - (2 * workers - 1)
-    return Lap(60 * made / (end - begin), (cpu_end - cpu_begin) / made)
+                if made == 2 * workers:
+                    print("warm", flush=True)
+                now = time.monotonic()
+                if begin is None and go.is_set():
+                    begin = (made, now, cpu_of_workers())
+                elif begin is not None and now - begin[1] >= seconds:
+                    count, passed, cpu = made - begin[0], now - begin[1], cpu_of_workers() - begin[2]
+                    break
+            else:
+                raise RuntimeError("there were too few items")
+    print(json.dumps(dataclasses.asdict(Lap(60 * count / passed, cpu / count))), flush=True)
+
+
+def run_laps(laps: list[tuple[str, int]], seconds: float) -> list[Lap]:
+    """Laps at the same time: none counts before all are at work."""
+    command = [sys.executable, str(Path(__file__).resolve()), "--seconds", str(seconds), "--lap"]
+    processes = [
+        subprocess.Popen([*command, way, str(workers)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        for way, workers in laps
+    ]
+    for process in processes:
+        assert process.stdout is not None
+        assert any(line == "warm\n" for line in iter(process.stdout.readline, ""))
+    for process in processes:
+        assert process.stdin is not None
+        process.stdin.write("go\n")
+        process.stdin.flush()
+    said = [process.communicate()[0] for process in processes]
+    return [Lap(**json.loads(text.splitlines()[-1])) for text in said]
 
 
 def spread(values: list[float]) -> str:
@@ -113,28 +146,34 @@ def lines(laps: dict[tuple[str, int], list[Lap]]) -> Iterator[str]:
         yield f"| {way} | {workers} | {rate} | {spread([one.cpu_per_item for one in found])} |"
     yield ""
     for way in dict.fromkeys(way for way, _ in laps):
-        pairs = list(zip(laps[way, 1], laps[way, 2], strict=True))
-        wall = [two.per_minute / one.per_minute for one, two in pairs]
-        cpu = [2 * one.cpu_per_item / two.cpu_per_item for one, two in pairs]
-        yield f"- {way}, two workers against one: {told(wall)} by the clock, {told(cpu)} by the processor's seconds."
+        ratios = [two.per_minute / one.per_minute for one, two in zip(laps[way, 1], laps[way, 2], strict=True)]
+        yield f"- {way}: two workers make {told(ratios)} as much as one."
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--items", type=int, default=40)
+    parser.add_argument("--seconds", type=float, default=30)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--ways", nargs="+", choices=WAYS, default=list(WAYS))
+    parser.add_argument("--side-by-side", action="store_true")
     parser.add_argument("--out", type=Path)
+    parser.add_argument("--lap", nargs=2, help=argparse.SUPPRESS)
     options = parser.parse_args()
+    if options.lap:
+        lap(options.lap[0], int(options.lap[1]), options.seconds)
+        return 0
     laps: dict[tuple[str, int], list[Lap]] = {(way, workers): [] for way in options.ways for workers in (1, 2)}
-    with tempfile.TemporaryDirectory() as scratch:
-        people = people_in(Path(scratch), options.items)
-        for number in range(options.rounds):
-            for way, workers in laps:
-                found = lap(way, workers, people, Path(scratch))
-                laps[way, workers].append(found)
-                busy = os.getloadavg()[0]
-                sys.stderr.write(f"round {number + 1}, {way} x {workers}: {found}, load {busy:.1f}\n")
+    for number in range(options.rounds):
+        for way in options.ways:
+            pair = [(way, 1), (way, 2)]
+            found = (
+                run_laps(pair, options.seconds)
+                if options.side_by_side
+                else [run_laps([one], options.seconds)[0] for one in pair]
+            )
+            for which, one in zip(pair, found, strict=True):
+                laps[which].append(one)
+            sys.stderr.write(f"round {number + 1}, {way}: {found}, load {os.getloadavg()[0]:.1f}\n")
     text = "\n".join(lines(laps)) + "\n"
     print(text)
     if options.out:

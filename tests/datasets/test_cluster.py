@@ -32,10 +32,6 @@ Orders = Callable[..., Order]
 Crews = Callable[..., Callable[[Workshop], Crew]]
 
 
-def litter() -> set[Path]:
-    return {path for path in Path("/tmp").iterdir() if "ray" in path.name}
-
-
 def ray_processes() -> list[psutil.Process]:
     """Below this process, the workers and all that keeps them going."""
     return [process for process in psutil.Process().children(recursive=True) if "ray" in _command(process)]
@@ -55,15 +51,18 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def cluster(place: Path) -> Iterator[Cluster]:
     """One for all tests here: its start takes seconds. At its end nothing may be left."""
-    before, home = litter(), (Path.home() / ".ray").exists()
+    home = (Path.home() / ".ray").exists()
     patch = pytest.MonkeyPatch()
     patch.setenv("PYTHONPATH", str(Path(__file__).parent), prepend=os.pathsep)
     patch.setenv("SCRIPTED_LOG", str(place.parent / "made.log"))
     with Cluster(place, ClusterOptions(workers=2), scripted) as cluster:
+        scratch = cluster.scratch
+        assert scratch is not None
+        assert scratch.is_dir()
         yield cluster
     patch.undo()
     assert not ray_processes()
-    assert litter() == before
+    assert not scratch.exists()
     assert (Path.home() / ".ray").exists() == home
 
 

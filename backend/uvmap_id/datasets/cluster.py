@@ -82,7 +82,11 @@ class ItemMaker:
 
 
 class Cluster:
-    """Follows `producing.Workers`. Use it as a context manager: what it started ends with it."""
+    """Follows `producing.Workers`. Use it as a context manager: what it started ends with it.
+
+    Attributes:
+        scratch: Where Ray keeps what it needs while it runs on this machine alone.
+    """
 
     def __init__(self, folder: Path, options: ClusterOptions, engine_factory: EngineFactory = create_engine) -> None:
         """`folder` is the dataset's; all machines must see it, and the photos, under the same path."""
@@ -90,7 +94,7 @@ class Cluster:
         self._options = options
         self._engine_factory = engine_factory
         self._ray: Any = None
-        self._scratch: Path | None = None
+        self.scratch: Path | None = None
 
     def __enter__(self) -> Cluster:
         local = self._options.address == LOCAL
@@ -111,13 +115,14 @@ class Cluster:
         }
         if local:
             # The paths of Ray's sockets are long, and a socket's path may not be.
-            self._scratch = Path(tempfile.mkdtemp(prefix="uvmap-ray-", dir=_short_folder()))
+            self.scratch = Path(tempfile.mkdtemp(prefix="uvmap-ray-", dir=_short_folder()))
             environment["PYTHONPATH"] = _python_path()
             common |= {
+                "address": LOCAL,
                 "num_cpus": self._options.workers,
                 "object_store_memory": _OBJECT_STORE_BYTES,
                 "include_dashboard": False,
-                "_temp_dir": str(self._scratch),
+                "_temp_dir": str(self.scratch),
             }
         else:
             common["address"] = self._options.address
@@ -152,7 +157,7 @@ class Cluster:
             yield read_outcome(row["outcome"])
 
     def _leave(self) -> None:
-        started = _processes_below(self._scratch)
+        started = _processes_below(self.scratch)
         self._ray.shutdown()
         # Ray tells its processes to end, and does not wait for it.
         _, left = psutil.wait_procs(started, timeout=_FAREWELL_S)
@@ -160,8 +165,8 @@ class Cluster:
             with contextlib.suppress(psutil.Error):
                 process.kill()
         psutil.wait_procs(left, timeout=_FAREWELL_S)
-        if self._scratch is not None:
-            shutil.rmtree(self._scratch, ignore_errors=True)
+        if self.scratch is not None:
+            shutil.rmtree(self.scratch, ignore_errors=True)
 
 
 def _processes_below(scratch: Path | None) -> list[psutil.Process]:
