@@ -4,7 +4,7 @@
 
 The projection engine makes textures of 512 x 512, one an item, on one thread a worker. The clock runs from when all
 workers are at work, so that the start counts for nothing. One worker and two take turns; with `--side-by-side` they
-work at the same time, each as fast as the machine lets them: on a machine that is busy anyway, this is the fair way, because
+work at the same time, each as fast as the machine lets them. On a machine that is busy anyway this is the fair way:
 whatever else happens there happens to both.
 
 Given are medians over the rounds, with the lowest and the highest: items a minute, and the processor's seconds for an
