@@ -37,6 +37,8 @@ from uvmap_id.datasets.crew import Crew, CrewOptions
 from uvmap_id.datasets.people import Person
 from uvmap_id.datasets.plan import Item, Recipe, plan
 from uvmap_id.datasets.workshop import Workshop
+from uvmap_id.engines.base import Engine
+from uvmap_id.engines.registry import create_engine
 from uvmap_id.link.request import TextureRequest
 from uvmap_id.settings import NO_PHOTO
 
@@ -64,7 +66,14 @@ def crew_of(workshop: Workshop, workers: int) -> contextlib.AbstractContextManag
 
 
 def cluster_of(workshop: Workshop, workers: int) -> contextlib.AbstractContextManager:
-    return Cluster(workshop.folder, ClusterOptions(workers=workers, threads=1))
+    return Cluster(workshop.folder, ClusterOptions(workers=workers, threads=1), in_own_session)
+
+
+def in_own_session(name: str) -> Engine:
+    """Linux shares its time among sessions first. Our processes have one each, Ray's have one together."""
+    with contextlib.suppress(PermissionError):
+        os.setsid()
+    return create_engine(name)
 
 
 WAYS: dict[str, Callable[[Workshop, int], contextlib.AbstractContextManager]] = {
