@@ -130,10 +130,8 @@ def measure(folder: Path, size: int, rounds: int, picture: Path | None) -> None:
     resources = Resources()
     made = [make_metric(name, resources) for name in METRICS]
     metrics = [metric for metric in made if isinstance(metric, SampleMetric)]
-    print(
-        f"{size} x {size}, one core, {rounds} rounds\n\n| What | fastest ms | median ms | textures a minute at best |"
-    )
-    print("|---|---|---|---|")
+    print(f"{size} x {size}, one core, {rounds} rounds\n")
+    print("| What | fastest ms | median ms | textures a minute at best |\n|---|---|---|---|")
     print(line("PNG, read", seconds(opened(folder, textures), textures, rounds)))
     for view in PLACES:
         render = resources.render(view)

@@ -16,10 +16,12 @@ from uvmap_id.link.errors import ErrorCode, UVMapError
 
 if TYPE_CHECKING:
     from uvmap_id.metrics.evaluation import Evaluation
+    from uvmap_id.metrics.registry import Resources
     from uvmap_id.metrics.sources import Source
 
 EXIT_PARTLY = 3
 """Some metrics were skipped, or some textures left out: see what was printed."""
+_DEVICES = ("auto", "cpu", "cuda", "mps")
 _METRICS = "is_uv,is_r,ssp,dfr,clipt,skin,seams,sharpness,anchor"
 
 
@@ -47,8 +49,11 @@ def evaluate(
     with errors_reported():
         from uvmap_id.metrics.evaluation import evaluate as measure
         from uvmap_id.metrics.registry import Resources, check_names, names_of
+        from uvmap_id.metrics.report import check_report
         from uvmap_id.metrics.sources import spread_out
 
+        if report is not None:
+            check_report()
         names = names_of(word.strip() for word in metrics.split(",") if word.strip())
         check_names(names)
         targets = [path for path in (report, json_file or (report and report.with_suffix(".json"))) if path]
@@ -90,13 +95,26 @@ def _sources(folder: Path, photos: Path | None) -> tuple[Source, ...]:
 
 
 def _device(wanted: str) -> str:
-    if wanted != "auto":
-        return wanted
+    if wanted not in _DEVICES:
+        raise UVMapError(
+            ErrorCode.SETTING_OUT_OF_RANGE,
+            f'There is no device "{wanted[:40]}".',
+            f"Choose one of {', '.join(_DEVICES)}.",
+        )
     try:
         import torch
     except ImportError:
         return "cpu"
-    return "cuda" if torch.cuda.is_available() else "cpu"
+    there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if wanted == "auto":
+        return "cuda" if there["cuda"] else "cpu"
+    if not there[wanted]:
+        raise UVMapError(
+            ErrorCode.SETTING_OUT_OF_RANGE,
+            f"torch finds no {wanted} device here.",
+            "Leave out --device, or: --device cpu",
+        )
+    return wanted
 
 
 def _print_figures(evaluation: Evaluation) -> None:
@@ -126,14 +144,12 @@ def _write(
     evaluation: Evaluation,
     name: str,
     sources: tuple[Source, ...],
-    resources: object,
+    resources: Resources,
     report: Path | None,
     targets: list[Path],
 ) -> None:
-    from uvmap_id.metrics.registry import Resources
     from uvmap_id.metrics.report import report_html, report_json
 
-    assert isinstance(resources, Resources)  # noqa: S101
     # The JSON first: it is there even where the page's packages are not.
     for path in reversed(targets):
         text = report_html(evaluation, name, sources, resources) if path == report else report_json(evaluation, name)

@@ -6,6 +6,7 @@ import base64
 import json
 import re
 import resource
+import subprocess
 import sys
 from html.parser import HTMLParser
 from pathlib import Path
@@ -356,6 +357,48 @@ def test_numbers_are_short(value: float | None, text: str) -> None:
 
 def test_the_mannequin_is_at_hand() -> None:
     assert len(load_body().vertices) > 10_000
+
+
+def test_devices_that_are_not_there_are_bad_arguments(plain: Path) -> None:
+    for device in ("toaster", "mps" if sys.platform != "darwin" else "toaster"):
+        result = run(plain, "--metrics", "seams", "--device", device)
+        assert result.exit_code == 2
+        assert "setting_out_of_range" in result.output
+
+
+WITHOUT = """
+import sys
+for name in sys.argv[1].split(","):
+    sys.modules[name] = None
+from uvmap_id.cli import app
+app(sys.argv[2:])
+"""
+
+
+def run_without(packages: str, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", WITHOUT, packages, "evaluate", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def test_without_torch_the_rest_is_measured(plain: Path, tmp_path: Path) -> None:
+    missing = "torch,transformers,insightface,onnxruntime,torchmetrics"
+    parser = write_colour_parser(tmp_path / "parser")
+    models = ("--parser", parser, "--clip", parser, "--inception", parser / "model.onnx")
+    result = run_without(missing, plain, "--report", tmp_path / "r.html", *models)
+    assert result.returncode == 3, result.stderr
+    assert "Traceback" not in result.stderr
+    values = json.loads((tmp_path / "r.json").read_text())
+    assert set(values["figures"]) == {"seams", "sharpness"}
+    for name in ("is_uv", "is_r", "clipt", "ssp"):
+        assert values["skipped"][name]["code"] == "package_missing", name
+
+
+def test_a_page_that_cannot_be_made_is_told_before_the_work(plain: Path, tmp_path: Path) -> None:
+    result = run_without("jinja2", plain, "--metrics", "seams", "--report", tmp_path / "r.html")
+    assert result.returncode == 1
+    assert "package_missing" in result.stderr
+    assert 'pip install "uvmap-id[train]"' in result.stderr
+    assert not (tmp_path / "r.json").exists()
 
 
 def test_help_lists_the_metrics() -> None:

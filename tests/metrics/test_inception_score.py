@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from uvmap_id.link.errors import ErrorCode, UVMapError
+from uvmap_id.metrics import inception, renders
 from uvmap_id.metrics.base import Sample
 from uvmap_id.metrics.inception import InceptionV3, load_inception
 from uvmap_id.metrics.inception_score import InceptionScore, at_inception_size
@@ -105,6 +106,10 @@ def test_pictures_come_at_inceptions_size_and_in_batches() -> None:
     metric = score(network)
     metric.update([Sample(str(n), grey(64 + n, n)) for n in range(20)])
     assert network.seen == [(16, 3, 299, 299), (4, 3, 299, 299)]
+
+
+def test_the_renders_have_inceptions_size() -> None:
+    assert renders.SIDE == inception.SIDE
 
 
 def test_shrinking_averages() -> None:

@@ -58,7 +58,8 @@ class InceptionScore:
         if twice := next((sample for n, sample in enumerate(samples) if self._known(sample, names[:n])), None):
             raise unusable(twice, "is there twice")
         pictures = [at_inception_size(self._show(square_texture(sample))) for sample in samples]
-        device = next(self._network.parameters()).device if any(True for _ in self._network.parameters()) else "cpu"
+        weight = next(self._network.parameters(), None)
+        device = "cpu" if weight is None else weight.device
         for start in range(0, len(pictures), _BATCH):
             stacked = np.stack(pictures[start : start + _BATCH]).transpose(0, 3, 1, 2)
             with torch.inference_mode():

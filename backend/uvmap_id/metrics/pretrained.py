@@ -8,7 +8,6 @@ from typing import Any
 
 from uvmap_id.link.errors import ErrorCode, UVMapError
 from uvmap_id.onnx_runtime import import_package
-from uvmap_id.weights.tensors import component_files, read_shapes
 
 _FOLDER = "See docs/metrics.md for what its folder holds."
 
@@ -24,7 +23,10 @@ def load_pretrained(model: str, folder: Path, purpose: str) -> Any:
     Raises:
         UVMapError: package_missing, weights_incomplete, weights_invalid.
     """
+    import_package("torch", purpose)
     transformers = import_package("transformers", purpose)
+    from uvmap_id.weights.tensors import component_files, read_shapes
+
     if not (folder / "config.json").is_file():
         raise UVMapError(ErrorCode.WEIGHTS_INCOMPLETE, f"{folder} has no config.json.", _FOLDER)
     # What can't be read, or is a pickle of more than tensors, is refused here.

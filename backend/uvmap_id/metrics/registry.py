@@ -92,7 +92,8 @@ class Resources:
         """OpenCV's YuNet and SFace. Raises `UVMapError`."""
         from uvmap_id.metrics.recognisers import SFACE, YUNET, SFace
 
-        return SFace(self.weights("yunet") / YUNET, self.weights("sface") / SFACE)
+        recogniser, detector = self.weights("sface"), self.weights("yunet")
+        return SFace(detector / YUNET, recogniser / SFACE)
 
     def recogniser(self, name: str) -> FaceRecogniser:
         """One of `RECOGNISERS`. Raises `UVMapError` where its weights are missing."""
@@ -124,6 +125,7 @@ class Resources:
     @cached_property
     def loaded_clip(self) -> Clip:
         """Raises `UVMapError` as `Clip`."""
+        import_package("torch", "CLIPT")
         import_package("transformers", "CLIPT")
         from uvmap_id.metrics.clip_text import Clip
 

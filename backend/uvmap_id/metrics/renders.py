@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 
 from uvmap_id.atlas.view import Camera, shade
 from uvmap_id.metrics.body import EYE, MOUTH, SKIN, Body
-from uvmap_id.metrics.inception import SIDE
 from uvmap_id.pictures import resize
 
 BACKGROUND = 200
+SIDE = 299  # what Inception takes
 _GAMMA = 2.2
 _FACE_SIDE = 448
 _OVERSAMPLING = 2

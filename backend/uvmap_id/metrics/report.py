@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from uvmap_id import __version__
 from uvmap_id.link.errors import UVMapError
 from uvmap_id.metrics import paper
+from uvmap_id.metrics.base import Figure
 from uvmap_id.metrics.evaluation import Evaluation, Outcome
 from uvmap_id.metrics.plots import contact_sheet, histogram
 from uvmap_id.metrics.registry import Resources
@@ -24,6 +25,7 @@ from uvmap_id.onnx_runtime import import_package
 from uvmap_id.pictures import resize
 
 FORMAT = 1
+_PURPOSE = "The report"
 _SHOWN = 6
 _SIDE = 150
 _LISTED = 20
@@ -38,9 +40,15 @@ class _Sheet:
     captions: tuple[tuple[str, str, str], ...]
 
 
+def check_report() -> None:
+    """Raise `UVMapError` (package_missing) where a page could not be made, before there is anything to report."""
+    for package in ("jinja2", "matplotlib"):
+        import_package(package, _PURPOSE, extra="train")
+
+
 def report_json(evaluation: Evaluation, name: str) -> str:
     """All figures for programs; `name` says what was evaluated. No number in it is not finite."""
-    figures = {each.name: _figure_values(each) for each in evaluation.outcomes if each.figure is not None}
+    figures = {each.name: _figure_values(each, each.figure) for each in evaluation.outcomes if each.figure is not None}
     skipped = {each.name: asdict(each.failure) for each in evaluation.outcomes if each.failure is not None}
     values = {
         "format": FORMAT,
@@ -69,7 +77,7 @@ def report_html(evaluation: Evaluation, name: str, sources: Sequence[Source], re
     Raises:
         UVMapError: package_missing without jinja2 or matplotlib.
     """
-    jinja = import_package("jinja2", "The report", extra="train")
+    jinja = import_package("jinja2", _PURPOSE, extra="train")
     pictures = _Pictures({source.name: source for source in sources}, resources)
     template = (package_files.files("uvmap_id.metrics") / "data" / "report.html").read_text(encoding="utf-8")
     environment = jinja.Environment(
@@ -178,8 +186,7 @@ def _listed(failures: Mapping[str, Any]) -> list[tuple[str, str]]:
     return [*listed, (f"and {more} more", "see the JSON")] if more else listed
 
 
-def _figure_values(outcome: Outcome) -> dict[str, Any]:
-    assert outcome.figure is not None  # noqa: S101
-    values = asdict(outcome.figure) | {"title": outcome.title, "paper": paper.published(outcome.name)}
+def _figure_values(outcome: Outcome, figure: Figure) -> dict[str, Any]:
+    values = asdict(figure) | {"title": outcome.title, "paper": paper.published(outcome.name)}
     values["left_out"] = {name: asdict(failure) for name, failure in outcome.left_out.items()}
     return values
