@@ -6,6 +6,8 @@ import contextlib
 import importlib.util
 import os
 import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -54,8 +56,13 @@ def cluster(place: Path) -> Iterator[Cluster]:
     home = (Path.home() / ".ray").exists()
     patch = pytest.MonkeyPatch()
     patch.setenv("PYTHONPATH", str(Path(__file__).parent), prepend=os.pathsep)
+    gone = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, text=True)
+    left = Path(f"/tmp/uvmap-ray-{gone.stdout.strip()}-killed")
+    left.mkdir()
     patch.setenv("SCRIPTED_LOG", str(place.parent / "made.log"))
     with Cluster(place, ClusterOptions(workers=2), scripted) as cluster:
+        # What a command that was killed has left is swept up.
+        assert not left.exists()
         scratch = cluster.scratch
         assert scratch is not None
         assert scratch.is_dir()

@@ -34,6 +34,7 @@ LOCAL = "local"
 _OBJECT_STORE_BYTES = 128 * 2**20
 _MOST_BLOCKS = 1000
 _FAREWELL_S = 10.0
+_SCRATCH = "uvmap-ray-"
 _CONNECT_S = 5.0
 _INSTALL = 'Install it on every machine of the cluster: pip install "uvmap-id[cluster]"'
 # Whatever the user has set wins.
@@ -115,7 +116,8 @@ class Cluster:
         }
         if local:
             # The paths of Ray's sockets are long, and a socket's path may not be.
-            self.scratch = Path(tempfile.mkdtemp(prefix="uvmap-ray-", dir=_short_folder()))
+            _sweep(_short_folder())
+            self.scratch = Path(tempfile.mkdtemp(prefix=f"{_SCRATCH}{os.getpid()}-", dir=_short_folder()))
             environment["PYTHONPATH"] = _python_path()
             common |= {
                 "address": LOCAL,
@@ -230,8 +232,18 @@ def _imported() -> Any:
     return ray
 
 
-def _short_folder() -> str | None:
-    return "/tmp" if Path("/tmp").is_dir() else None  # noqa: S108 - the folder made in it is this user's alone
+def _short_folder() -> Path:
+    """Where a folder of this user's alone can be made, with as short a path as there is."""
+    short = Path("/tmp")  # noqa: S108
+    return short if short.is_dir() else Path(tempfile.gettempdir())
+
+
+def _sweep(place: Path) -> None:
+    """Remove what was left by commands that were killed."""
+    for left in place.glob(f"{_SCRATCH}*-*"):
+        maker = left.name.removeprefix(_SCRATCH).partition("-")[0]
+        if maker.isdigit() and not psutil.pid_exists(int(maker)):
+            shutil.rmtree(left, ignore_errors=True)
 
 
 def _python_path() -> str:
