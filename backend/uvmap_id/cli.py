@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 import typer
 
 from uvmap_id import __version__
+from uvmap_id.cli_dataset import dataset
 from uvmap_id.cli_errors import EXIT_FAILED, errors_reported
 from uvmap_id.cli_evaluate import evaluate
 from uvmap_id.cli_face import face as look_at_face
@@ -52,6 +53,7 @@ app.command()(stop)
 app.add_typer(jobs, name="jobs")
 app.add_typer(keys, name="keys")
 app.add_typer(bodies, name="bodies")
+app.add_typer(dataset, name="dataset")
 app.add_typer(weights, name="weights")
 app.command(name="face")(look_at_face)
 app.command()(evaluate)
