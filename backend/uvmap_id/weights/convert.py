@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -49,16 +50,47 @@ def convert(
     """
     _check_replaceable(destination, overwrite)
     components = load_components(source, base=base, vae=vae, dtype=dtype)
+    origin = components.kind.value
+    if is_fused(source):
+        before = read_manifest(source)
+        origin, licence = before.source, licence or before.licence
+    return write_fused(destination, components, dtype, source=origin, licence=licence, overwrite=overwrite)
+
+
+def write_fused(
+    destination: Path,
+    components: Components,
+    dtype: torch.dtype,
+    *,
+    source: str,
+    licence: str = "",
+    overwrite: bool = False,
+    texts: Mapping[str, str] | None = None,
+) -> Manifest:
+    """Write modules in the fused format: a folder that is there as a whole or not at all.
+
+    Args:
+        destination: The folder to make.
+        components: What to write.
+        dtype: Of the modules, for the manifest.
+        source: What they were made from, for the manifest.
+        licence: Noted in the manifest.
+        overwrite: As for `convert`.
+        texts: Further files by their names, such as a README.md.
+
+    Raises:
+        UVMapError: `output_not_writable`, `disk_full`: the destination.
+    """
+    _check_replaceable(destination, overwrite)
     part = destination.with_name(f"{destination.name}.part")
     try:
         destination.parent.mkdir(parents=True, exist_ok=True)
         remove(part)
         part.mkdir()
         _write_components(part, components)
-        manifest = _describe(part, components, dtype, licence)
-        if is_fused(source):
-            before = read_manifest(source)
-            manifest = replace(manifest, source=before.source, licence=licence or before.licence)
+        for name, text in (texts or {}).items():
+            (part / name).write_text(text, encoding="utf-8")
+        manifest = replace(_describe(part, components, dtype, licence), source=source)
         write_manifest(part, manifest)
         _sync(part)
         _replace(destination, part)
