@@ -18,6 +18,7 @@ from uvmap_id.cli_errors import EXIT_FAILED, errors_reported
 from uvmap_id.cli_face import face as look_at_face
 from uvmap_id.cli_jobs import jobs
 from uvmap_id.cli_serve import keys, serve, stop
+from uvmap_id.cli_train import train
 from uvmap_id.cli_weights import weights
 from uvmap_id.link.errors import ErrorCode, UVMapError
 from uvmap_id.link.request import (
@@ -53,6 +54,7 @@ app.add_typer(keys, name="keys")
 app.add_typer(bodies, name="bodies")
 app.add_typer(weights, name="weights")
 app.command(name="face")(look_at_face)
+app.command()(train)
 
 
 def main() -> None:

@@ -244,7 +244,7 @@ _NAMES: dict[type, str] = {int: "a whole number", float: "a number", str: "text 
 
 def _check_number(name: str, value: float, limits: _Limits) -> None:
     low, high = limits.lowest, limits.highest
-    if not low <= value <= high or (limits.open and value == low) or value % limits.step:
+    if not low <= value <= high or (limits.open and value == low) or (limits.step > 1 and value % limits.step):
         least = f"more than {low:g}" if limits.open else f"{low:g} or more"
         most = "" if high == _LARGE else f", at most {high:g}"
         steps = f", a multiple of {limits.step}" if limits.step > 1 else ""

@@ -51,8 +51,8 @@ class TrainedModel(nn.Module):
         self.unet = unet
         self.text_encoder = text_encoder
         self.projection = projection
-        # Called through a name of its own, which can be a compiled one.
-        self._run_unet: Any = unet
+        # A function, not the module: it can be a compiled one, and the module is not to be listed twice.
+        self._run_unet: Any = unet.forward
 
     def forward(self, latents: Tensor, timesteps: Tensor, text: Text, identity: Tensor) -> Tensor:
         """The prediction, (B, 4, h, w) float32.
@@ -81,11 +81,11 @@ class TrainedModel(nn.Module):
 
     def compile_unet(self) -> None:
         """Compile the U-Net, which takes a minute or two in the first step."""
-        self._run_unet = torch.compile(self.unet)
+        self._run_unet = torch.compile(self.unet.forward)
 
     def use_plain_unet(self) -> None:
         """Undo `compile_unet`."""
-        self._run_unet = self.unet
+        self._run_unet = self.unet.forward
 
 
 def choose_trained(model: TrainedModel, config: Config) -> None:

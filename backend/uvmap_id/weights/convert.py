@@ -92,10 +92,10 @@ def write_fused(
             (part / name).write_text(text, encoding="utf-8")
         manifest = replace(_describe(part, components, dtype, licence), source=source)
         write_manifest(part, manifest)
-        _sync(part)
+        sync_files(part)
         _replace(destination, part)
     except (OSError, SafetensorError) as error:
-        raise _write_error(error, destination) from error
+        raise write_error(error, destination) from error
     finally:
         remove(part)
     return manifest
@@ -148,7 +148,8 @@ def _describe(folder: Path, components: Components, dtype: torch.dtype, licence:
     )
 
 
-def _sync(folder: Path) -> None:
+def sync_files(folder: Path) -> None:
+    """Wait until the disk has every file below a folder. Raises `OSError`."""
     for _, file in all_files(folder):
         with file.open("r+b") as stream:
             os.fsync(stream.fileno())
@@ -170,7 +171,8 @@ def _replace(destination: Path, part: Path) -> None:
     remove(old)
 
 
-def _write_error(error: OSError | SafetensorError, destination: Path) -> UVMapError:
+def write_error(error: OSError | SafetensorError, destination: Path) -> UVMapError:
+    """The failure that a person understands for what went wrong while tensors were written to `destination`."""
     if isinstance(error, OSError):
         return disk_error(error, destination)
     # safetensors tells the system's number only in its words: "... (os error 28)".
