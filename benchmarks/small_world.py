@@ -85,8 +85,14 @@ def write_dataset(folder: Path, people: int) -> list[NDArray[np.uint8]]:
     return textures
 
 
-def write_weights(folder: Path, channels: tuple[int, ...] = (32, 64, 64), seed: int = 0) -> None:
-    """Weights that have learnt nothing, in the layout of a Stable Diffusion 1.5 folder."""
+def write_weights(
+    folder: Path, channels: tuple[int, ...] = (32, 64, 64), seed: int = 0, prediction: str = "v_prediction"
+) -> None:
+    """Weights that have learnt nothing, in the layout of a Stable Diffusion 1.5 folder.
+
+    Velocity is what Stable Diffusion 2.1 predicts. In its loss it counts who is meant even where nothing but noise is
+    seen; in the noise's loss that hardly counts, and a small model is slow to learn it.
+    """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         unet = UNet2DConditionModel(**unet_config(channels))
@@ -97,7 +103,7 @@ def write_weights(folder: Path, channels: tuple[int, ...] = (32, 64, 64), seed: 
     _write(folder / "vae", dict(vae.config), vae.state_dict(), "diffusion_pytorch_model")
     tiny_modules.write_tokenizer(folder / "tokenizer")
     (folder / "scheduler").mkdir()
-    scheduler = {"_class_name": "DDIMScheduler", **sd15_config("scheduler")}
+    scheduler = {"_class_name": "DDIMScheduler", **sd15_config("scheduler"), "prediction_type": prediction}
     (folder / "scheduler" / "scheduler_config.json").write_text(json.dumps(scheduler), encoding="utf-8")
     (folder / "model_index.json").write_text('{"_class_name": "StableDiffusionPipeline"}', encoding="utf-8")
 
