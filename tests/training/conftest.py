@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from training_witness import Witness
 
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "benchmarks"))
@@ -106,24 +107,6 @@ def started() -> Iterator[Callable[..., subprocess.Popen[str]]]:
         if process.poll() is None:
             process.kill()
         process.communicate()
-
-
-class Witness:
-    """An observer that remembers."""
-
-    def __init__(self) -> None:
-        self.stages: list[str] = []
-        self.steps: list[int] = []
-        self.warnings: list[str] = []
-
-    def stage(self, text: str, done: int = 0, total: int = 0) -> None:
-        self.stages.append(text)
-
-    def step(self, moment: Any) -> None:
-        self.steps.append(moment.figures.step)
-
-    def warn(self, text: str) -> None:
-        self.warnings.append(text)
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ from typing import Protocol
 
 import torch
 from accelerate import Accelerator
+from accelerate.state import AcceleratorState
 
 from uvmap_id.link.disk import disk_error
 from uvmap_id.link.errors import ErrorCode, UVMapError
@@ -96,6 +97,8 @@ def train(config: Config, observer: Observer, *, resume: bool = False, store: We
         raise out_of_memory(config) from error
     finally:
         accelerator.free_memory()
+        # It outlives the accelerator, and refuses another one of another precision in the same process.
+        AcceleratorState._reset_state()
 
 
 class _Silent:
