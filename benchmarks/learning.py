@@ -1,6 +1,6 @@
 """Whether the training teaches: a small model learns 8 people from nothing, and is asked for each of them.
 
-    python benchmarks/learning.py [--steps 600] [--out FOLDER] [--json FILE] [--pictures docs/images]
+    python benchmarks/learning.py [--steps 500] [--out FOLDER] [--json FILE] [--pictures docs/images]
 
 All textures have the same words, so that only the identity tells who is wanted. What is measured: by how much the loss
 falls, and for how many of the 8 the generated face is nearest to the right one of all 8, by the pixels of the face.
@@ -153,7 +153,7 @@ def write_pictures(folder: Path, run: Path, pictures: dict[str, NDArray[np.float
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--steps", type=int, default=600)
+    parser.add_argument("--steps", type=int, default=500)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=1, help="layers this small are not worth more")
     parser.add_argument("--out", type=Path)

@@ -97,10 +97,15 @@ def write_weights(
         torch.manual_seed(seed)
         unet = UNet2DConditionModel(**unet_config(channels))
         text = tiny_modules.random_text_encoder(tiny_modules.text_encoder_config())
-    _write(folder / "unet", unet_config(channels), unet.state_dict(), "diffusion_pytorch_model")
-    _write(folder / "text_encoder", tiny_modules.text_encoder_config(), text, "model")
+    write_module(folder / "unet", unet_config(channels), unet.state_dict(), "diffusion_pytorch_model")
+    write_module(folder / "text_encoder", tiny_modules.text_encoder_config(), text, "model")
     vae = averaging_vae()
-    _write(folder / "vae", dict(vae.config), vae.state_dict(), "diffusion_pytorch_model")
+    write_module(folder / "vae", dict(vae.config), vae.state_dict(), "diffusion_pytorch_model")
+    write_small_parts(folder, prediction)
+
+
+def write_small_parts(folder: Path, prediction: str) -> None:
+    """The tokenizer, the scheduler, and the file that says what the folder is."""
     tiny_modules.write_tokenizer(folder / "tokenizer")
     (folder / "scheduler").mkdir()
     scheduler = {"_class_name": "DDIMScheduler", **sd15_config("scheduler"), "prediction_type": prediction}
@@ -199,7 +204,8 @@ def _collect(norm: nn.GroupNorm, conv: nn.Conv2d, signals: int) -> None:
     _centre(conv, matrix)
 
 
-def _write(folder: Path, config: dict[str, Any], tensors: dict[str, Tensor], name: str) -> None:
+def write_module(folder: Path, config: dict[str, Any], tensors: dict[str, Tensor], name: str) -> None:
+    """A configuration and tensors as diffusers and transformers save them."""
     folder.mkdir(parents=True)
     (folder / "config.json").write_text(json.dumps(config, default=str), encoding="utf-8")
     save_file({key: tensor.contiguous() for key, tensor in tensors.items()}, folder / f"{name}.safetensors")

@@ -75,9 +75,7 @@ def test_ctrl_c_keeps_a_checkpoint_and_says_how_to_go_on(
     assert f"train {config} --resume" in err
     step = int(stopped[1])
     assert [each.name for each in (tmp_path / "run" / "checkpoints").iterdir()] == [f"step-{step:08d}"]
-    again = started(
-        "uvmap_id", "train", str(config), "--resume", "--set", f"training.steps={step + 2}", **ON_CPU
-    )
+    again = started("uvmap_id", "train", str(config), "--resume", "--set", f"training.steps={step + 2}", **ON_CPU)
     code, _, err = ended(again)
     assert code == 0, err
     assert [row.step for row in read_losses(tmp_path / "run")] == list(range(1, step + 3))

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from training_witness import Witness
 from PIL import Image
 from torch import Tensor
+from training_witness import Witness
 
 from uvmap_id.datasets.folder import METADATA
 from uvmap_id.link.errors import UVMapError
@@ -101,9 +101,7 @@ def test_an_adapter_and_fused_weights_can_be_begun_with(run: Callable[..., Path]
     tiny = make_tiny(tmp_path / "tiny")
     adapter, base = tiny["faceid-safetensors"].path, tiny["sd15"].path
     data, prior = {"size": 64}, {"weight": 0.0}
-    out = run(
-        data=data, prior=prior, model={"weights": str(base), "identity": str(adapter)}, training={"steps": 1}
-    )
+    out = run(data=data, prior=prior, model={"weights": str(base), "identity": str(adapter)}, training={"steps": 1})
     kept = tmp_path / "fused"
     shutil.move(out / "model", kept)
     shutil.rmtree(out)

@@ -217,9 +217,7 @@ class _Run:
             files = class_images(pipeline, prior, self.config.data.size, folder, report)
         return files
 
-    def _batches(
-        self, components: Components, data: TrainingData, priors: list[Path]
-    ) -> tuple[Batches, Objective]:
+    def _batches(self, components: Components, data: TrainingData, priors: list[Path]) -> tuple[Batches, Objective]:
         config, device = self.config, self.accelerator.device
         self._move(components, device)
         prompts = [example.prompt for example in data.examples]
