@@ -215,7 +215,7 @@ class Ours:
     @staticmethod
     def _source(parts: Components, folder: Path, size: int, device: torch.device) -> LatentSource:
         vae, files = parts.vae.to(device), sorted(folder.iterdir())
-        kept = cached_posteriors(vae, files, size, folder.with_name(f"{folder.name}-latents"), lambda done: None)
+        kept = cached_posteriors(vae, files, size, folder.with_name(f"{folder.name}-latents"), lambda _: None)
         vae.to("cpu")
         return LatentSource(vae, files, size, kept)
 
@@ -247,9 +247,8 @@ def work(options: argparse.Namespace) -> None:
     way = {"plain": Plain, "ours": Ours}[options.way](options.folder, options)
     print(json.dumps("ready"), flush=True)
     for line in sys.stdin:
-        losses, began = [], time.perf_counter()
-        for _ in range(int(line)):
-            losses.append(way.step())
+        began = time.perf_counter()
+        losses = [way.step() for _ in range(int(line))]
         said = {"seconds": time.perf_counter() - began, "losses": losses, "memory": peak_memory()}
         print(json.dumps(said), flush=True)
 

@@ -85,9 +85,7 @@ def test_everything_comes_once_before_anything_comes_again():
     assert Order(7, seed=3, stream=1).take(0, 21) != taken
 
 
-def test_kept_latents_are_drawn_from_the_vaes_own_distribution(
-    small_weights: Path, small_dataset: Path, tmp_path: Path
-):
+def test_kept_latents_are_drawn_as_the_vae_draws(small_weights: Path, small_dataset: Path, tmp_path: Path):
     vae = load_components(small_weights).vae
     # A deviation that can be seen.
     vae.encoder.conv_out.bias.data[4:] = -1.0

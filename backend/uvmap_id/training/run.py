@@ -214,8 +214,7 @@ class _Run:
             self.observer.stage("Painting the class images", done, total)
 
         with self.accelerator.main_process_first():
-            files = class_images(pipeline, prior, self.config.data.size, folder, report)
-        return files
+            return class_images(pipeline, prior, self.config.data.size, folder, report)
 
     def _batches(self, components: Components, data: TrainingData, priors: list[Path]) -> tuple[Batches, Objective]:
         config, device = self.config, self.accelerator.device
