@@ -272,7 +272,7 @@ def test_missing_weights_and_odd_sizes_are_named(run: Callable[..., Path]):
 
 def test_the_card_has_the_figures_of_a_report(run: Callable[..., Path], tmp_path: Path):
     report = tmp_path / "report.json"
-    report.write_text('{"metrics": {"dfr": {"title": "DFR", "figure": {"value": 792, "unit": "of 1000"}}}}')
+    report.write_text('{"figures": {"dfr": {"title": "DFR", "value": 792, "spread": null, "unit": "of 1000"}}}')
     out = run(training={"steps": 1}, output={"metrics": str(report)})
     assert "| DFR | 792 of 1000 |" in (out / "model" / "README.md").read_text(encoding="utf-8")
     report.write_text("no JSON")
