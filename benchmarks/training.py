@@ -244,6 +244,8 @@ def configuration(folder: Path, options: argparse.Namespace) -> Config:
 
 def work(options: argparse.Namespace) -> None:
     """One of the two processes: does as many steps as it is told, and says how long they took."""
+    if options.threads:
+        torch.set_num_threads(options.threads)
     way = {"plain": Plain, "ours": Ours}[options.way](options.folder, options)
     print(json.dumps("ready"), flush=True)
     for line in sys.stdin:
@@ -266,6 +268,7 @@ class Process:
     def __init__(self, way: str, folder: Path, options: argparse.Namespace) -> None:
         words = ["--way", way, "--folder", str(folder), "--size", str(options.size), "--precision", options.precision]
         command = [sys.executable, __file__, *words, "--compile", options.compile]
+        command += ["--threads", str(options.threads)]
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         assert self._read() == "ready"
 
@@ -326,6 +329,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=4)
     parser.add_argument("--width", type=int, default=4, choices=(1, 2, 4, 8))
     parser.add_argument("--size", type=int, default=256)
+    parser.add_argument("--threads", type=int, default=0, help="of each process; by default as PyTorch likes")
     parser.add_argument("--precision", default="no", choices=("no", "fp16", "bf16"))
     parser.add_argument("--compile", default="auto", choices=("auto", "on", "off"))
     parser.add_argument("--json", type=Path)

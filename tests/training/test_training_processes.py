@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from uvmap_id.training.batches import Share
+from uvmap_id.training.checkpoint import read_checkpoint
 from uvmap_id.training.logs import read_losses
 from uvmap_id.training.order import Order
 
@@ -23,13 +24,13 @@ Values = Callable[..., dict[str, Any]]
 ON_CPU = {"ACCELERATE_USE_CPU": "true"}
 
 
-def ended(process: subprocess.Popen[str], timeout_s: float = 240) -> tuple[int, str, str]:
+def ended(process: subprocess.Popen[str], timeout_s: float = 600) -> tuple[int, str, str]:
     out, err = process.communicate(timeout=timeout_s)
     return process.returncode, out, err
 
 
 def wait_for_step(folder: Path, step: int, process: subprocess.Popen[str]) -> None:
-    deadline = time.monotonic() + 240
+    deadline = time.monotonic() + 600
     while not any(row.step >= step for row in read_losses(folder)):
         assert process.poll() is None, process.communicate()
         assert time.monotonic() < deadline, "it did not get that far"
@@ -112,12 +113,7 @@ def test_a_full_disk_ends_it_with_the_last_checkpoint_whole(
         kept = sorted((disk / "run" / "checkpoints").iterdir())
         assert kept
         assert not [each for each in kept if each.suffix == ".part"]
-        last = read_losses(disk / "run")[-1].step
-        assert all((each / "state.json").stat().st_size for each in kept)
-        more = ("--set", "output.keep_checkpoints=1", "--set", "training.steps=3")
-        code, _, err = ended(started("uvmap_id", "train", str(config), "--resume", *more, **ON_CPU))
-        assert "passed over" not in err
-        assert last >= 2
+        assert [read_checkpoint(each).position.step for each in kept] == list(range(2, 2 * len(kept) + 1, 2))
     finally:
         subprocess.run(["umount", str(disk)], check=True)
 
@@ -143,8 +139,6 @@ def test_two_processes_share_the_data_and_write_once(
     assert out.split() == [str(run / "model")]
     assert [row.step for row in read_losses(run)] == [1, 2, 3]
     assert sorted(each.name for each in (run / "checkpoints").iterdir()) == ["step-00000002", "step-00000003"]
-    from uvmap_id.training.checkpoint import read_checkpoint
-
     checkpoint = read_checkpoint(run / "checkpoints" / "step-00000003")
     # Two textures on each of two processes in each of three steps.
     assert (checkpoint.position.processes, checkpoint.position.seen) == (2, 12)
