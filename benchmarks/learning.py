@@ -104,7 +104,8 @@ def fall(losses: list[StepFigures]) -> tuple[float, float, float]:
 
 
 def measure(folder: Path, steps: int, seed: int) -> tuple[dict[str, Any], dict[str, NDArray[np.float32]]]:
-    textures = np.stack(small_world.write_dataset(folder / "dataset", PEOPLE)).astype(np.float32) / 255
+    drawn = np.stack(small_world.write_dataset(folder / "dataset", PEOPLE))
+    textures = drawn.astype(np.float32) / np.float32(255)
     small_world.write_weights(folder / "weights", seed=seed)
     began, busy = time.monotonic(), time.process_time()
     outcome = train(configuration(folder, steps, seed), Watcher())

@@ -136,15 +136,16 @@ def averaging_vae() -> AutoencoderKL:
     silu(x) - silu(-x) = x.
     """
     width = 4 * _SIGNALS
-    vae: Any = AutoencoderKL(
-        down_block_types=("DownEncoderBlock2D",) * 2,
-        up_block_types=("UpDecoderBlock2D",) * 2,
-        block_out_channels=(width, width),
-        layers_per_block=1,
-        norm_num_groups=_SIGNALS,
-        latent_channels=_SIGNALS,
-        scaling_factor=_LATENT_SCALE,
-    )
+    settings: dict[str, Any] = {
+        "down_block_types": ("DownEncoderBlock2D",) * 2,
+        "up_block_types": ("UpDecoderBlock2D",) * 2,
+        "block_out_channels": (width, width),
+        "layers_per_block": 1,
+        "norm_num_groups": _SIGNALS,
+        "latent_channels": _SIGNALS,
+        "scaling_factor": _LATENT_SCALE,
+    }
+    vae: Any = AutoencoderKL(**settings)
     vae.requires_grad_(False)
     for name, module in vae.named_modules():
         # Residual branches add nothing.

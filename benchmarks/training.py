@@ -127,8 +127,8 @@ class Plain:
         self.accelerator = Accelerator(mixed_precision=options.precision)
         device = self.accelerator.device
         parts = load_components(folder / "weights")
-        self.vae, self.tokenizer, self.size = parts.vae.to(device), parts.tokenizer, options.size
-        self.scheduler = DDPMScheduler.from_config(parts.scheduler.config)
+        self.vae, self.tokenizer, self.size = nn.Module.to(parts.vae, device), parts.tokenizer, options.size
+        self.scheduler: Any = DDPMScheduler.from_config(parts.scheduler.config)
         projection = new_projection(cross_attention_sizes(parts.unet), parts.unet.config["cross_attention_dim"], SEED)
         processors: dict[str, Any] = dict(parts.unet.attn_processors)
         for name, layer in zip(cross_attention_names(parts.unet), projection.layers, strict=True):
@@ -165,7 +165,7 @@ class Plain:
         with torch.no_grad(), self.accelerator.autocast():
             posterior: Any = self.vae.encode(pixels.to(device)).latent_dist  # pyright: ignore[reportAttributeAccessIssue]
             latents = (posterior.mean + posterior.std * spread) * self.vae.config["scaling_factor"]
-        noised = self.scheduler.add_noise(latents.float(), noise, times)  # pyright: ignore[reportArgumentType]
+        noised = self.scheduler.add_noise(latents.float(), noise, times)
         tokens = self.tokenizer(texts, padding="max_length", truncation=True, max_length=77, return_tensors="pt")
         encoded = self.text(tokens.input_ids.to(device))[0]
         people = torch.cat([self.identities[rows], torch.zeros(BATCH, 512, device=device)])
@@ -188,11 +188,14 @@ class Ours:
         accelerator = Accelerator(mixed_precision=options.precision)
         device = accelerator.device
         parts = load_components(folder / "weights")
-        sources = [self._source(parts, folder / name, options.size, device) for name in ("textures", "classes")]
+        textures, classes = (
+            self._source(parts, folder / name, options.size, device) for name in ("textures", "classes")
+        )
         texts = Texts(["", CLASS_PROMPT, *prompts()], parts.tokenizer, device)
         objective = Objective(parts.scheduler, 1.0, 0.0, device)
         batches = Batches(
-            *sources,
+            textures,
+            classes,
             prompts(),
             CLASS_PROMPT,
             CLASSES,
@@ -214,9 +217,10 @@ class Ours:
 
     @staticmethod
     def _source(parts: Components, folder: Path, size: int, device: torch.device) -> LatentSource:
-        vae, files = parts.vae.to(device), sorted(folder.iterdir())
+        vae, files = parts.vae, sorted(folder.iterdir())
+        nn.Module.to(vae, device)
         kept = cached_posteriors(vae, files, size, folder.with_name(f"{folder.name}-latents"), lambda _: None)
-        vae.to("cpu")
+        nn.Module.to(vae, "cpu")
         return LatentSource(vae, files, size, kept)
 
     def step(self) -> float:

@@ -14,7 +14,7 @@ import pytest
 from training_witness import Witness
 
 ROOT = Path(__file__).parents[2]
-sys.path.insert(0, str(ROOT / "benchmarks"))
+sys.path.insert(0, str(ROOT))
 
 Changes = dict[str, dict[str, Any]]
 
@@ -31,7 +31,7 @@ def one_thread() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def small_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    import small_world
+    from benchmarks import small_world
 
     folder = tmp_path_factory.mktemp("training") / "weights"
     small_world.write_weights(folder, (8, 16), prediction="epsilon")
@@ -40,7 +40,7 @@ def small_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def small_dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    import small_world
+    from benchmarks import small_world
 
     folder = tmp_path_factory.mktemp("training") / "dataset"
     small_world.write_dataset(folder, 5)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from diffusers import DDIMScheduler
+from diffusers import AutoencoderKL, DDIMScheduler
 from torch import nn
 
 from uvmap_id.datasets.folder import Row
@@ -32,6 +33,13 @@ from uvmap_id.weights.store import WeightsStore
 @pytest.fixture
 def scheduler() -> DDIMScheduler:
     return DDIMScheduler(beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", clip_sample=False)
+
+
+def offsets(vae: AutoencoderKL) -> torch.Tensor:
+    """What the encoder adds to means and to logarithms of variances, as it can be changed."""
+    bias = vae.encoder.conv_out.bias
+    assert bias is not None
+    return bias.data
 
 
 def random(*shape: int) -> torch.Tensor:
@@ -88,7 +96,7 @@ def test_everything_comes_once_before_anything_comes_again():
 def test_kept_latents_are_drawn_as_the_vae_draws(small_weights: Path, small_dataset: Path, tmp_path: Path):
     vae = load_components(small_weights).vae
     # A deviation that can be seen.
-    vae.encoder.conv_out.bias.data[4:] = -1.0
+    offsets(vae)[4:] = -1.0
     files = sorted((small_dataset / "textures").iterdir())
     kept = cached_posteriors(vae, files, 32, tmp_path, lambda done: None)
     cached, plain = LatentSource(vae, files, 32, kept), LatentSource(vae, files, 32, None)
@@ -117,7 +125,7 @@ def test_latents_are_encoded_once_and_again_for_another_vae(small_weights: Path,
     torch.testing.assert_close(first.mean, again.mean, rtol=0, atol=0)
     assert len(list(tmp_path.iterdir())) == 2
     assert sum(file.stat().st_mtime_ns == kept[file] for file in kept) == 1
-    vae.encoder.conv_out.bias.data += 1
+    offsets(vae)[:4] += 1
     changed = cached_posteriors(vae, files, 32, tmp_path, lambda done: None)
     torch.testing.assert_close(changed.mean, encode(vae, files, 32).mean)
 
@@ -160,7 +168,8 @@ def test_the_model_predicts_what_the_pipeline_does(small_weights: Path):
     for layer in projection.layers:
         nn.init.normal_(layer.get_submodule("to_v_ip").weight)  # pyright: ignore[reportArgumentType]
     model = TrainedModel(components.unet, components.text_encoder, projection)
-    pipeline = UVMapIDPipeline(**components.modules())
+    modules: dict[str, Any] = components.modules()
+    pipeline = UVMapIDPipeline(**modules)
     identity = nn.functional.normalize(random(1, 512))
     texts = Texts(["a face"], components.tokenizer, torch.device("cpu"))
     latents, time = random(1, 4, 16, 16), torch.tensor([500])
@@ -179,12 +188,12 @@ def test_a_new_identity_adds_nothing_at_first(small_weights: Path):
         {"data": {"dataset": "d", "size": 32}, "model": {"weights": str(small_weights), "identity": "zero"}}
         | {"output": {"folder": "o"}}
     )
-    components, projection = begin(config, WeightsStore())
-    plain, known = (
-        UVMapIDPipeline(**(components.modules() | {"identity_projection": each})) for each in (None, projection)
-    )
+    components, _ = begin(config, WeightsStore())
+    modules: dict[str, Any] = components.modules()
+    plain = UVMapIDPipeline(**(modules | {"identity_projection": None}))
+    known = UVMapIDPipeline(**modules)
     somebody = nn.functional.normalize(random(1, 512))
-    settings = {"num_inference_steps": 2, "height": 32, "width": 32}
+    settings: dict[str, Any] = {"num_inference_steps": 2, "height": 32, "width": 32}
     without = plain(["a face"], None, [1], **settings).images
     np.testing.assert_allclose(known(["a face"], somebody, [1], **settings).images, without, atol=1e-6)
 
