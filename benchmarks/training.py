@@ -127,7 +127,8 @@ class Plain:
         self.accelerator = Accelerator(mixed_precision=options.precision)
         device = self.accelerator.device
         parts = load_components(folder / "weights")
-        self.vae, self.tokenizer, self.size = nn.Module.to(parts.vae, device), parts.tokenizer, options.size
+        self.vae: Any = nn.Module.to(parts.vae, device)
+        self.tokenizer, self.size = parts.tokenizer, options.size
         self.scheduler: Any = DDPMScheduler.from_config(parts.scheduler.config)
         projection = new_projection(cross_attention_sizes(parts.unet), parts.unet.config["cross_attention_dim"], SEED)
         processors: dict[str, Any] = dict(parts.unet.attn_processors)
@@ -163,7 +164,7 @@ class Plain:
         spread, noise = (torch.randn(2 * BATCH, 4, side, side, generator=self.generator).to(device) for _ in range(2))
         times = torch.randint(0, 1000, (2 * BATCH,), generator=self.generator).to(device)
         with torch.no_grad(), self.accelerator.autocast():
-            posterior: Any = self.vae.encode(pixels.to(device)).latent_dist  # pyright: ignore[reportAttributeAccessIssue]
+            posterior: Any = self.vae.encode(pixels.to(device)).latent_dist
             latents = (posterior.mean + posterior.std * spread) * self.vae.config["scaling_factor"]
         noised = self.scheduler.add_noise(latents.float(), noise, times)
         tokens = self.tokenizer(texts, padding="max_length", truncation=True, max_length=77, return_tensors="pt")

@@ -190,8 +190,9 @@ def test_a_new_identity_adds_nothing_at_first(small_weights: Path):
     )
     components, _ = begin(config, WeightsStore())
     modules: dict[str, Any] = components.modules()
-    plain = UVMapIDPipeline(**(modules | {"identity_projection": None}))
     known = UVMapIDPipeline(**modules)
+    modules["identity_projection"] = None
+    plain = UVMapIDPipeline(**modules)
     somebody = nn.functional.normalize(random(1, 512))
     settings: dict[str, Any] = {"num_inference_steps": 2, "height": 32, "width": 32}
     without = plain(["a face"], None, [1], **settings).images
