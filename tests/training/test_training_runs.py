@@ -42,6 +42,11 @@ def run(values: Values, witness: Witness, monkeypatch: pytest.MonkeyPatch) -> Ca
     return go
 
 
+def size_of(file: Path) -> tuple[int, int]:
+    with Image.open(file) as image:
+        return image.size
+
+
 def failure(run: Callable[..., Path], **changes: Any) -> Any:
     with pytest.raises(UVMapError) as caught:
         run(**changes)
@@ -62,7 +67,7 @@ def test_a_trained_model_makes_a_texture(run: Callable[..., Path], witness: Witn
         assert said in card
     for step in (2, 3):
         samples = sorted((out / "samples" / f"step-{step:08d}").iterdir())
-        assert [Image.open(sample).size for sample in samples] == [(32, 32)] * 2
+        assert [size_of(sample) for sample in samples] == [(32, 32)] * 2
     assert sorted(each.name for each in (out / "checkpoints").iterdir()) == ["step-00000002", "step-00000003"]
     assert any((out / "tensorboard").iterdir())
     assert not list(out.rglob("*.part"))
@@ -257,14 +262,16 @@ def test_mixed_sizes_and_a_single_person_are_warned_of_once(
     dataset = copy_of(small_dataset, tmp_path / "dataset")
     for number, size in ((0, 40), (1, 64)):
         file = dataset / "textures" / f"person-{number}.png"
-        Image.open(file).resize((size, size)).save(file)
+        with Image.open(file) as image:
+            resized = image.resize((size, size))
+        resized.save(file)
     text = (dataset / METADATA).read_text(encoding="utf-8")
     for number in range(1, 5):
         text = text.replace(f'"person-{number}"', '"person-0"')
     (dataset / METADATA).write_text(text, encoding="utf-8")
     run(data={"dataset": str(dataset), "textures_per_identity": 2}, training={"steps": 1})
-    resized = [warning for warning in witness.warnings if "get resized" in warning]
-    assert resized == ["2 of 2 textures are not 32 x 32 (40 x 40, 64 x 64) and get resized."]
+    said = [warning for warning in witness.warnings if "get resized" in warning]
+    assert said == ["2 of 2 textures are not 32 x 32 (40 x 40, 64 x 64) and get resized."]
     assert any("one person alone" in warning for warning in witness.warnings)
 
 
