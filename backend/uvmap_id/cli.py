@@ -18,6 +18,7 @@ from uvmap_id.cli_errors import EXIT_FAILED, errors_reported
 from uvmap_id.cli_face import face as look_at_face
 from uvmap_id.cli_jobs import jobs
 from uvmap_id.cli_serve import keys, serve, stop
+from uvmap_id.cli_synthesise import synthesise
 from uvmap_id.cli_weights import weights
 from uvmap_id.link.errors import ErrorCode, UVMapError
 from uvmap_id.link.request import (
@@ -45,12 +46,15 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+dataset = typer.Typer(help="Datasets of textures.", no_args_is_help=True)
+dataset.command()(synthesise)
 bodies = typer.Typer(help="Bodies in SMPL's atlas; for developers.", no_args_is_help=True)
 app.command()(serve)
 app.command()(stop)
 app.add_typer(jobs, name="jobs")
 app.add_typer(keys, name="keys")
 app.add_typer(bodies, name="bodies")
+app.add_typer(dataset, name="dataset")
 app.add_typer(weights, name="weights")
 app.command(name="face")(look_at_face)
 

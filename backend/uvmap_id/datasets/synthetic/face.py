@@ -18,7 +18,7 @@ from uvmap_id.engines.projection.canvas import Canvas
 from uvmap_id.engines.projection.colour import linear, smoothstep
 from uvmap_id.pictures import Floats, blur
 
-_LASH, _WHITE, _PUPIL = linear((22, 16, 14)), linear((226, 219, 214)), linear((9, 8, 8))
+_LASH, _WHITE, _PUPIL = linear((22, 16, 14)), linear((208, 202, 197)), linear((9, 8, 8))
 _LIPSTICKS = tuple(linear(one) for one in ((150, 38, 48), (176, 74, 84), (120, 40, 52), (168, 92, 80)))
 _EYE_SHADES = tuple(linear(one) for one in ((92, 66, 58), (74, 60, 84), (70, 72, 80), (120, 84, 60)))
 _GLOSS, _EYE_ROUGHNESS, _HAIR_ROUGHNESS = 0.34, 0.12, 0.5
@@ -215,7 +215,7 @@ def eyeball(away: Floats, angle: Floats, person: Identity) -> Floats:
     waves, random = np.zeros(np.shape(away), np.float32), person.random("iris")
     for count in (7, 13, 23, 37):
         waves = waves + np.cos(count * angle + random.uniform(0, 6.3)).astype(np.float32) / 4
-    bright = 1 + 0.35 * waves * (away > 0.35) + 0.5 * np.exp(-(((away - 0.5) / 0.22) ** 2))
+    bright = 0.8 + 0.3 * waves * (away > 0.35) + 0.3 * np.exp(-(((away - 0.5) / 0.22) ** 2))
     iris = base * bright[..., None] * (1 - 0.75 * smoothstep(0.78, 1.0, away))[..., None]
     with_pupil = _PUPIL + smoothstep(0.30, 0.38, away)[..., None] * (iris - _PUPIL)
     white = _WHITE * (1 - np.clip(0.05 * (away - 1), 0, 0.25))[..., None] * np.array([1, 0.985, 0.975], np.float32)

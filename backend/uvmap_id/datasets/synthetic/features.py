@@ -21,7 +21,7 @@ _LOWER_LIP = ((61, 146, 91, 181, 84, 17, 314, 405, 321, 375, 291), (78, 95, 88, 
 _IRISES = ((468, 469, 470, 471, 472), (473, 476, 475, 474, 477))
 # Of an eye's sixteen points, which begin at the outer corner below the eye: the upper lid's.
 _UPPER_LID = (0, 15, 14, 13, 12, 11, 10, 9, 8)
-_BROW_THICKNESS = np.array([0.0022, 0.0048, 0.0062, 0.0068, 0.0056])
+_BROW_THICKNESS = np.array([0.0018, 0.0040, 0.0053, 0.0057, 0.0044])
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,10 +132,10 @@ def _brow(person: Identity, points: Points, rows: tuple[tuple[int, ...], tuple[i
     along = np.linspace(0, 1, 5)
     arch = np.array([0.1, 0.85, 1.0, 0.55, 0.0])
     lift = 0.006 * person["brow_height"] + 0.0055 * person["brow_arch"] * arch
-    lift += 0.006 * person["brow_tilt"] * (0.5 - along)
+    lift += 0.006 * (person["brow_tilt"] - 0.7) * (0.5 - along)
     reach = 1 + 0.14 * person["brow_length"]
     moved = line[4] + (line - line[4]) * [reach, 1.0] + np.stack([np.zeros(5), lift], axis=1)
-    strong = (1.18 if person.gender == "man" else 0.82) * (1 + 0.4 * person["brow_weight"])
+    strong = (1.12 if person.gender == "man" else 0.72) * (1 + 0.4 * person["brow_weight"])
     return Brow(moved, _BROW_THICKNESS * strong, side)
 
 

@@ -14,7 +14,7 @@ Floats = NDArray[np.float64]
 # Metres that hair stands off the head by style, and how far the curtain reaches below the chin.
 _THICKNESS = {"bald": 0.0, "buzzed": 0.0025, "short": 0.009, "cropped": 0.016, "full": 0.024, "bob": 0.024, "long": 0.022}
 _BELOW_CHIN = {"bob": -0.015, "long": -0.17}
-_OPEN = 62.0  # Degrees to either side of the nose that the curtain leaves free.
+_OPEN = 46.0  # Degrees to either side of the nose that the curtain leaves free.
 _ACROSS, _DOWN = 56, 26
 
 
@@ -54,7 +54,7 @@ def curtain(mannequin: Mannequin, vertices: Floats, person: Identity) -> tuple[F
     wave = 0.004 * person["curl"] * np.sin(9 * down + 3 * np.sin(3 * turn) + 6 * person["parting"]) * down
     reach = round_head + 0.10 * down * (1 - 0.7 * (person.style == "bob"))
     x = middle[0] + (half * reach + wave) * np.sin(turn)
-    depth = np.where(np.cos(turn) < 0, back - middle[1], 0.055)
+    depth = np.where(np.cos(turn) < 0, back - middle[1], 0.072)
     y = middle[1] - (depth * reach + wave) * np.cos(turn)
     points = np.stack(np.broadcast_arrays(x, y, height + 0 * turn), axis=-1).reshape(-1, 3)
     grid = np.stack(np.broadcast_arrays(np.linspace(0, 1, _ACROSS)[None], down), axis=-1).reshape(-1, 2)

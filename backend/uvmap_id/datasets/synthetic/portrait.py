@@ -21,6 +21,7 @@ from uvmap_id.pictures import Floats, blur, resize, sample
 HAIR = 3
 _FINER = 1.5
 _IRIS = 0.058  # Of the eye's square, from its middle to the iris's edge.
+_GLEAM, _GLITTER = 0.04, 0.08
 _MOUTH = linear((74, 24, 22))
 _SHADOW_SIDE, _SHADOW_EXTENT, _SHADOW_BIAS = 320, 0.22, 0.006
 _RED_BLEED = np.array([0.16, 0.06, 0.04], np.float32)  # How far light creeps round into skin's own shadow.
@@ -124,7 +125,7 @@ class Studio:
         raster = rasterize(pixels[scene.triangles], (side, side), depth[scene.triangles])
         picture = _wall(shot, side)
         covered = raster.covered
-        picture[covered] = self._lit(scene, raster, person, shot, texture)[covered]
+        picture[covered] = self._lit(scene, raster, person, shot, texture, hair)[covered]
         picture = blur(picture * np.float32(shot.exposure), 0.55 * _FINER)
         return to_srgb(_rolled_off(resize(picture, (size, size))))
 
@@ -148,13 +149,19 @@ class Studio:
         return scene, np.array([0.3 * turned[body.landmarks["nose_tip"]][0], 0.44 * chin[2] + 0.36 * crown[2]])
 
     def _lit(
-        self, scene: _Scene, raster: Raster, person: Identity, shot: Shot, texture: NDArray[np.uint8]
+        self,
+        scene: _Scene,
+        raster: Raster,
+        person: Identity,
+        shot: Shot,
+        texture: NDArray[np.uint8],
+        hair: NDArray[np.float32],
     ) -> Floats:
         """(h, w, 3) linear."""
         values = np.concatenate([scene.vertices, scene.normals], axis=1)[scene.triangles]
         seen = raster.interpolate(values)
         normal = seen[..., 3:] / (np.linalg.norm(seen[..., 3:], axis=-1, keepdims=True) + 1e-6)
-        colour, gloss = _colours(scene, raster, person, texture)
+        colour, gloss, glitter = _colours(scene, raster, person, texture, hair)
         facing = normal @ shot.lamp.astype(np.float32)
         free = _unshadowed(scene, seen[..., :3], shot)
         direct = np.clip(facing, 0, 1) * free
@@ -164,7 +171,7 @@ class Studio:
         light = np.where(skin, soft, direct[..., None]) * shot.tint + around[..., None]
         half = shot.lamp + np.array([0.0, -1.0, 0.0])
         shine = np.clip(normal @ (half / np.linalg.norm(half)).astype(np.float32), 0, 1)
-        glint = gloss * (0.05 * shine**12 + 0.10 * shine**48) * free
+        glint = (gloss * shine**12 + glitter * shine**64) * free
         return colour * light * np.float32(0.92) + glint[..., None] * shot.tint
 
 
@@ -184,23 +191,28 @@ def _wall(shot: Shot, side: int) -> Floats:
 
 
 def _colours(
-    scene: _Scene, raster: Raster, person: Identity, texture: NDArray[np.uint8]
-) -> tuple[Floats, Floats]:
-    """(h, w, 3) linear colours and (h, w) how much each surface shines."""
+    scene: _Scene, raster: Raster, person: Identity, texture: NDArray[np.uint8], hair: NDArray[np.float32]
+) -> tuple[Floats, Floats, Floats]:
+    """(h, w, 3) linear colours, and (h, w) how much each surface gleams and how much it glitters."""
     uvs = raster.interpolate(scene.uvs)
     colour = to_linear(lookup(texture, uvs))
     material = np.where(raster.covered, scene.materials[raster.triangle], SKIN)
-    gloss = np.where(material == SKIN, np.float32(0.8), np.float32(1.2))
-    eye = material == EYE
+    on_head = sample(hair, uvs * np.array([1, -1], np.float32) * hair.shape[0] + np.array([0, hair.shape[0]], np.float32))
+    gleam = _GLEAM * (1 - 0.55 * on_head)
+    glitter = _GLITTER * (1 - 0.7 * on_head)
+    eye, hangs = material == EYE, material == HAIR
     away = (uvs[eye] - 0.5) / _IRIS
     colour[eye] = eyeball(np.hypot(away[:, 0], away[:, 1]), np.arctan2(away[:, 1], away[:, 0]), person)
-    gloss[eye] = 4.0
+    # The upper lid and its lashes keep light from the ball.
+    colour[eye] *= np.exp(-1.1 * np.clip(away[:, 1:] * 0.9 + 0.1, 0, 1.2))
+    gleam[eye], glitter[eye] = 0.0, 0.22
     colour[material == MOUTH] = _MOUTH
-    hangs = material == HAIR
     if hangs.any():
         strands = _strands(person)
-        colour[hangs] = sample(strands, uvs * np.array([strands.shape[1], strands.shape[0]], np.float32))[hangs]
-    return colour, gloss
+        places = uvs * np.array([strands.shape[1], strands.shape[0]], np.float32)
+        colour[hangs] = sample(strands, places)[hangs]
+        gleam[hangs], glitter[hangs] = 0.45 * _GLEAM, 0.3 * _GLITTER
+    return colour, gleam.astype(np.float32), glitter.astype(np.float32)
 
 
 def _strands(person: Identity) -> Floats:

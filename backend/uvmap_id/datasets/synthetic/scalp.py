@@ -15,8 +15,7 @@ from uvmap_id.engines.projection.figure import Tile, each_tile
 from uvmap_id.pictures import Floats, blur
 
 _ROUGHNESS = 0.42
-_LOWEST = 0.24  # Metres in the T-pose: below it no hair hangs on a head.
-_CROWN = 0.555
+_LOWEST, _WIDEST = 0.275, 0.14  # Metres in the T-pose: below and beside it is no head.
 # How much of the skin hair hides by style, and how its strands vary, in Lab.
 _COVER = {"bald": 0.35, "buzzed": 0.72, "short": 0.97, "cropped": 0.97, "full": 1.0, "bob": 1.0, "long": 1.0}
 _NAPE = {"bob": 0.09, "long": 0.14}  # Metres by which hair hides the neck behind.
@@ -39,7 +38,7 @@ def paint_scalp(canvas: Canvas, person: Identity) -> Floats:
     covers = np.zeros((canvas.size, canvas.size), np.float32)
 
     def comb(tile: Tile) -> None:
-        if not tile.meets(z=(_LOWEST, 1)):
+        if not tile.meets((-_WIDEST, _WIDEST), (_LOWEST, 1)):
             return
         rough, tuft = tile.repeated(fine), tile.enlarged(clumps)
         cover = _COVER[person.style] * _grows(tile, person, 0.003 * tile.enlarged(ragged) + 0.0012 * rough)
@@ -62,11 +61,11 @@ def _grows(tile: Tile, person: Identity, ragged: Floats) -> Floats:
     line = hairline(tile.y) + _front(tile, person)
     hangs = _NAPE.get(person.style, 0.0)
     if hangs:
-        line = line - hangs * smoothstep(0.012, 0.045, tile.y)
+        line = np.maximum(line - hangs * smoothstep(0.012, 0.045, tile.y), _LOWEST + 0.01)
     u, v = uv_grid(tile.canvas.size)
     ear = smoothstep(1.05, 0.9, ear_distance(u[:, tile.columns], v[tile.rows]))
     soft = 0.012 if person.style in ("bald", "buzzed") else 0.006
-    grown = smoothstep(-soft, soft, tile.z - line + ragged) * (1 - ear)
+    grown = smoothstep(-soft, soft, tile.z - line + ragged) * (1 - ear) * (np.abs(tile.x) < _WIDEST)
     if person.style == "bald":
         # A wreath at the back of those who lost it, nothing on those who shave.
         wreath = smoothstep(0.012, -0.012, tile.z - 0.49 + 0.5 * ragged) * smoothstep(-0.05, -0.02, tile.y)
