@@ -67,9 +67,9 @@ class Mannequin:
         """
         place = path or mannequin_path()
         try:
-            with np.load(place, allow_pickle=False) as stored:
+            with place.open("rb") as file, np.load(file, allow_pickle=False) as stored:
                 return _cut(dict(stored))
-        except (OSError, ValueError, KeyError, IndexError, zipfile.BadZipFile) as error:
+        except (OSError, EOFError, ValueError, KeyError, IndexError, zipfile.BadZipFile) as error:
             raise UVMapError(
                 ErrorCode.BODY_UNREADABLE, f"{place} is not the mannequin.", "Name another: --mannequin mannequin.npz"
             ) from error
