@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 import typer
 
 from uvmap_id import __version__
+from uvmap_id.cli_dataset import dataset
 from uvmap_id.cli_errors import EXIT_FAILED, errors_reported
 from uvmap_id.cli_face import face as look_at_face
 from uvmap_id.cli_jobs import jobs

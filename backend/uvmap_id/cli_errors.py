@@ -32,6 +32,8 @@ _BAD_ARGUMENTS = frozenset(
         ErrorCode.COUNTS_DIFFER,
         ErrorCode.WEIGHTS_UNKNOWN,
         ErrorCode.ENGINE_UNKNOWN,
+        ErrorCode.METRIC_UNKNOWN,
+        ErrorCode.CONFIG_INVALID,
     }
 )
 

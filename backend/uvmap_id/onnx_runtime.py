@@ -8,7 +8,7 @@ from typing import Any
 
 from uvmap_id.link.errors import ErrorCode, UVMapError
 
-_INSTALL = 'pip install "uvmap-id[diffusion]"'
+_INSTALL = 'pip install "uvmap-id[{extra}]"'
 _PROVIDERS = ("CUDAExecutionProvider", "CPUExecutionProvider")
 _ERRORS = "Fail InvalidArgument InvalidGraph InvalidProtobuf NoModel NotImplemented RuntimeException".split()
 
@@ -38,8 +38,8 @@ def load_runtime(purpose: str) -> Runtime:
     )
 
 
-def import_package(name: str, purpose: str) -> Any:
-    """A package that not everybody has installed, or a module of it.
+def import_package(name: str, purpose: str, extra: str = "diffusion") -> Any:
+    """A package that not everybody has installed, or a module of it. `extra` is what brings it.
 
     Raises:
         UVMapError: package_missing: it is not there, or can't be loaded. `purpose` begins the sentence that says so.
@@ -50,7 +50,7 @@ def import_package(name: str, purpose: str) -> Any:
     except ImportError as error:
         if isinstance(error, ModuleNotFoundError) and error.name == package:
             raise UVMapError(
-                ErrorCode.PACKAGE_MISSING, f"{purpose} needs the package {package}.", f"Install it: {_INSTALL}"
+                ErrorCode.PACKAGE_MISSING, f"{purpose} needs the package {package}.", f"Install it: {_INSTALL.format(extra=extra)}"
             ) from error
         raise UVMapError(
             ErrorCode.PACKAGE_MISSING,

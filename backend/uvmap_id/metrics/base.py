@@ -43,6 +43,7 @@ class Figure:
         higher_is_better: Which way to go.
         count: How many samples it is about.
         scores: A number for each sample by name, where the metric knows one; for plots and contact sheets.
+        notes: Sentences for a person, of what to know when reading the figure.
     """
 
     value: float
@@ -51,6 +52,7 @@ class Figure:
     higher_is_better: bool
     count: int
     scores: dict[str, float]
+    notes: tuple[str, ...] = ()
 
 
 class Metric(Protocol):
@@ -60,7 +62,7 @@ class Metric(Protocol):
     title: str
 
     def update(self, samples: Sequence[Sample]) -> None:
-        """Take more samples into account.
+        """Take more samples into account: all of them, or none where one can't be used.
 
         Raises:
             UVMapError: dataset_unreadable where a sample lacks what the metric needs.

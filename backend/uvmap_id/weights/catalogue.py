@@ -33,6 +33,7 @@ class Purpose(StrEnum):
     LANDMARKS = "landmarks"
     RECOGNISER = "recogniser"
     TOKENIZER = "tokenizer"
+    METRIC = "metric"
 
 
 @dataclass(frozen=True, slots=True)
