@@ -27,20 +27,19 @@ from typing import Any
 
 import numpy as np
 import torch
+from benchmarks.small_world import write_weights
 from numpy.typing import NDArray
 from PIL import Image
 from skimage.color import deltaE_ciede2000, rgb2lab
+from uvmap_id.training.config import Config, parse_config
+from uvmap_id.training.data import prompt_of
 
 from uvmap_id.datasets.folder import Dataset, Row, read_dataset
 from uvmap_id.datasets.synthetic.identity import GENDERS, GROUPS, drawn
 from uvmap_id.datasets.synthetic.maker import Wish
 from uvmap_id.datasets.synthetic.synthesise import Tools, synthesise
 from uvmap_id.pipelines.uvmap_id import UVMapIDPipeline
-from uvmap_id.training.config import Config, parse_config
-from uvmap_id.training.data import prompt_of
 from uvmap_id.weights.load import load_components
-
-from benchmarks.small_world import write_weights
 
 Textures = NDArray[np.uint8]
 Floats = NDArray[np.float64]
@@ -182,19 +181,23 @@ def main() -> None:
 def parse_arguments() -> argparse.Namespace:
     """What the command line says."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, required=True, help="folder for everything; what is there is not made again")
+    parser.add_argument(
+        "--out", type=Path, required=True, help="folder for everything; what is there is not made again"
+    )
     parser.add_argument("--scale", choices=tuple(SCALES), default="small")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--steps", type=int, default=0, help="of each training, instead of the scale's")
     parser.add_argument("--arms", type=int, default=len(ARMS), help="only the first ones")
-    parser.add_argument("--weights", default="", help="id or path of weights to begin with, such as realistic-vision-v4")
+    parser.add_argument(
+        "--weights", default="", help="id or path of weights to begin with, such as realistic-vision-v4"
+    )
     return parser.parse_args()
 
 
 def make_people(folder: Path, people: int, textures: int, seed: int, size: int) -> Dataset:
     """Synthetic people; finished ones are kept."""
     wish = Wish(seed, textures, 0, size, 512, "parameters")
-    synthesise(folder, people, wish, Tools(), os.cpu_count() or 1, lambda done, total: None)
+    synthesise(folder, people, wish, Tools(), os.cpu_count() or 1, lambda *_: None)
     return read_dataset(folder)
 
 
@@ -247,9 +250,7 @@ def learn(config: Config, device: str) -> Path:
     raise NotImplementedError(f"{config} {device}")
 
 
-def generate(
-    pipeline: UVMapIDPipeline, truth: Truth, arm: Arm, scale: Scale, *, identity: bool
-) -> Textures:
+def generate(pipeline: UVMapIDPipeline, truth: Truth, arm: Arm, scale: Scale, *, identity: bool) -> Textures:
     """(samples x N, S, S, 3): textures of the unseen people in their own clothes, with seeds of their own."""
     config = replace(parse_config(_ANY).data, subject_words=arm.words)
     prompts = [prompt_of(row, config) for row in truth.rows]

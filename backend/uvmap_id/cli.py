@@ -47,8 +47,6 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-dataset = typer.Typer(help="Datasets of textures.", no_args_is_help=True)
-dataset.command()(synthesise)
 bodies = typer.Typer(help="Bodies in SMPL's atlas; for developers.", no_args_is_help=True)
 app.command()(serve)
 app.command()(stop)
@@ -56,6 +54,7 @@ app.add_typer(jobs, name="jobs")
 app.add_typer(keys, name="keys")
 app.add_typer(bodies, name="bodies")
 app.add_typer(dataset, name="dataset")
+dataset.command()(synthesise)
 app.add_typer(weights, name="weights")
 app.command(name="face")(look_at_face)
 

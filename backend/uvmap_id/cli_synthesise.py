@@ -24,9 +24,7 @@ def synthesise(
     embedding: Annotated[
         str, typer.Option(help="Who a person is: parameters (no recogniser), or buffalo_l of the photos.")
     ] = "parameters",
-    workers: Annotated[
-        int | None, typer.Option(help="Processes.", show_default="one for each processor core")
-    ] = None,
+    workers: Annotated[int | None, typer.Option(help="Processes.", show_default="one for each processor core")] = None,
     mannequin: Annotated[
         Path | None, typer.Option(help="The mannequin's file.", show_default="the one of this installation")
     ] = None,

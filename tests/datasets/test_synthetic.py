@@ -160,9 +160,7 @@ def test_who_is_alike_lies_near_each_other() -> None:
 
 def test_hugging_face_loads_it(folder: Path, tmp_path: Path) -> None:
     datasets = pytest.importorskip("datasets")
-    found = datasets.load_dataset(
-        "imagefolder", data_dir=str(folder), split="train", cache_dir=str(tmp_path / "cache")
-    )
+    found = datasets.load_dataset("imagefolder", data_dir=str(folder), split="train", cache_dir=str(tmp_path / "cache"))
     assert len(found) == 2 * PEOPLE
     assert found[0]["image"].size == (256, 256)
     assert {row["licence"] for row in found} == {"CC0-1.0"}

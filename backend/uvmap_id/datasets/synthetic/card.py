@@ -22,9 +22,7 @@ def card(wish: Wish, rows: Sequence[Row]) -> str:
     people = {row.identity: (row.group, row.gender) for row in rows}
     counts = Counter(people.values())
     size = next((name for limit, name in _SIZES if len(rows) < limit), "n>100K")
-    table = [
-        f"| {group} | " + " | ".join(str(counts[group, gender]) for gender in GENDERS) + " |" for group in GROUPS
-    ]
+    table = [f"| {group} | " + " | ".join(str(counts[group, gender]) for gender in GENDERS) + " |" for group in GROUPS]
     photos = f"{wish.photos} photo(s), {wish.photo_size} x {wish.photo_size}" if wish.photos else "no photos"
     lines = [
         "---",
@@ -39,15 +37,16 @@ def card(wish: Wish, rows: Sequence[Row]) -> str:
         "",
         f"{len(people)} people, {wish.textures} texture(s) of {wish.size} x {wish.size} each in SMPL's UV atlas, and",
         f"{photos}. Faces, photos and clothes are drawn by a program from a seed ({wish.seed}); nobody was",
-        "photographed and no picture of anybody was used, so there is nobody to ask for consent. Free of rights (CC0 1.0).",
+        "photographed and no picture of anybody was used, so there is nobody to ask for consent. Free of rights",
+        "(CC0 1.0).",
         "",
         f"| group | {' | '.join(f'{gender[:-2]}en' for gender in GENDERS)} |",
         "|---" * (len(GENDERS) + 1) + "|",
         *table,
         "",
-        "The groups are those of the UVMap-ID paper, stylised: the colours of skin, hair and eyes are drawn from ranges",
-        "that overlap less than those of real people. This is for testing and teaching a method, not for statements about",
-        "people.",
+        "The groups are those of the UVMap-ID paper, stylised: the colours of skin, hair and eyes are drawn from",
+        "ranges that overlap less than those of real people. This is for testing and teaching a method, not for",
+        "statements about people.",
         "",
         f"The column `embedding` (512 numbers, L2-normalised) is {_EMBEDDINGS[wish.embedding]}.",
         "`identities.json` lists the numbers that each person was drawn from.",

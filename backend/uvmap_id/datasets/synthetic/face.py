@@ -23,11 +23,12 @@ _LIPSTICKS = tuple(linear(one) for one in ((150, 38, 48), (176, 74, 84), (120, 4
 _EYE_SHADES = tuple(linear(one) for one in ((92, 66, 58), (74, 60, 84), (70, 72, 80), (120, 84, 60)))
 _GLOSS, _EYE_ROUGHNESS, _HAIR_ROUGHNESS = 0.34, 0.12, 0.5
 _CHEEKS, _APPLES, _EYEBAGS = (50, 280), (205, 425), (230, 450)
+# Beside the nose's bridge, from above: across from the middle, and v.
+_BRIDGE = np.array([[0.0135, 0.832], [0.0115, 0.812], [0.0125, 0.79], [0.019, 0.775]])
 _NOSTRILS, _WINGS = (79, 309), (129, 358)
 # The fold from each nostril's wing past the corner of the mouth, and others, in mediapipe's numbering.
 _LAUGH_LINES = ((129, 203, 206, 216, 212), (358, 423, 426, 436, 432))
 _MARIONETTE = ((61, 202, 204), (291, 422, 424))
-_FOREHEAD_ROWS = ((54, 68, 104, 69, 108, 151, 337, 299, 333, 298, 284), (103, 67, 109, 10, 338, 297, 332))
 
 
 def paint_face(canvas: Canvas, person: Identity) -> None:
@@ -65,9 +66,7 @@ def _blood(sketch: Sketch, drawn: Features, person: Identity) -> Floats:
 
 
 def _melanin(sketch: Sketch, drawn: Features, person: Identity) -> Floats:
-    melanin = 0.10 * (0.5 + person["eye_shade"]) * sum(
-        sketch.spot(drawn.points[one], 0.020, 0.009) for one in _EYEBAGS
-    )
+    melanin = 0.10 * (0.5 + person["eye_shade"]) * sum(sketch.spot(drawn.points[one], 0.020, 0.009) for one in _EYEBAGS)
     melanin = melanin + _freckles(sketch, drawn, person) + _moles(sketch, drawn, person)
     return np.asarray(melanin, np.float32)
 
@@ -84,7 +83,7 @@ def _freckles(sketch: Sketch, drawn: Features, person: Identity) -> Floats:
     if count < 12:
         return np.zeros(sketch.shape, np.float32)
     where = np.stack([drawn.axis + 0.050 * random.standard_normal(count), random.normal(0.790, 0.024, count)], axis=1)
-    dots = [np.stack([place, place + [0.0003, 0.0]]) for place in where]
+    dots = [np.stack([place, place + np.array([0.0003, 0.0])]) for place in where]
     half = len(dots) // 2
     small, large = sketch.strokes(dots[:half], 0.0012, 0.0006), sketch.strokes(dots[half:], 0.0020, 0.0008)
     return np.asarray((0.25 + 0.35 * strength) * np.maximum(0.7 * small, large), np.float32)
@@ -95,7 +94,7 @@ def _moles(sketch: Sketch, drawn: Features, person: Identity) -> Floats:
     for _ in range(round(4 * person["moles"] ** 1.5)):
         where = np.array([drawn.axis + random.uniform(-0.075, 0.075), random.uniform(0.70, 0.86)])
         size = 0.0014 + 0.0012 * random.random()
-        dot = sketch.strokes([np.stack([where, where + [0.0004, 0]])], 2 * size, 0.0006)
+        dot = sketch.strokes([np.stack([where, where + np.array([0.0004, 0])])], 2 * size, 0.0006)
         total = np.maximum(total, float(random.uniform(0.6, 1.1)) * dot)
     return total
 
@@ -104,25 +103,24 @@ def _form(sketch: Sketch, drawn: Features, person: Identity) -> Floats:
     """What lies deep and gets less light from all around, as photographed skin shows it."""
     points = drawn.points
     shade = 0.16 * sum(sketch.spot(points[one], 0.012, 0.012) for one in (133, 362))
-    shade = shade + sum(
-        0.10 * sketch.spot(eye.iris + [0.004 * eye.side, 0.015], 0.030, 0.010) for eye in drawn.eyes
-    )
+    shade = shade + sum(0.10 * sketch.spot(eye.iris + np.array([0.004 * eye.side, 0.015]), 0.030, 0.010) for eye in drawn.eyes)
     shade = shade + 0.15 * sum(sketch.spot(points[one], 0.0075, 0.013) for one in _WINGS)
     shade = shade + 0.9 * sum(sketch.spot(points[one], 0.0062, 0.0034) for one in _NOSTRILS)
-    shade = shade + 0.22 * sketch.spot(points[2] - [0, 0.002], 0.017, 0.0055)
+    shade = shade + 0.22 * sketch.spot(points[2] - np.array([0, 0.002]), 0.017, 0.0055)
     shade = shade + 0.10 * person["philtrum"] * sketch.spot(points[164], 0.005, 0.009)
-    shade = shade + 0.20 * sketch.spot(points[18] - [0, 0.003], 0.026, 0.0065)
+    shade = shade + 0.20 * sketch.spot(points[18] - np.array([0, 0.003]), 0.026, 0.0065)
     shade = shade + 0.22 * sum(sketch.spot(points[one], 0.006) for one in (61, 291))
     hollow = 0.10 * np.clip(0.4 - person["weight"] + 0.4 * person["cheekbones"], 0, 1)
     shade = shade + hollow * sum(sketch.spot(points[one], 0.026, 0.030) for one in (207, 427))
     for side in (-1, 1):
-        bridge = np.array([[0.0135, 0.832], [0.0115, 0.812], [0.0125, 0.79], [0.019, 0.775]]) * [side, 1] + [drawn.axis, 0]
+        bridge = np.array([drawn.axis, 0]) + np.array([side, 1]) * _BRIDGE
         shade = shade + 0.13 * sketch.line(bridge, 0.010, 0.006)
         ear = np.array([drawn.axis + side * 0.163, 0.78])
-        shade = shade + 0.45 * sketch.spot(ear, 0.010, 0.020) + 0.2 * sketch.spot(ear + [0.016 * side, 0.01], 0.005, 0.03)
+        shade = shade + 0.45 * sketch.spot(ear, 0.010, 0.020)
+        shade = shade + 0.2 * sketch.spot(ear + np.array([0.016 * side, 0.01]), 0.005, 0.03)
     shine = 0.07 * sketch.spot(points[4], 0.009) + 0.06 * sketch.spot(points[151], 0.045, 0.03)
     shine = shine + 0.08 * sum(sketch.spot(points[one], 0.022, 0.014) for one in (117, 346))
-    shine = shine + 0.09 * sketch.spot(points[6] - [0, 0.012], 0.0055, 0.024)
+    shine = shine + 0.09 * sketch.spot(points[6] - np.array([0, 0.012]), 0.0055, 0.024)
     return np.asarray(shade - shine, np.float32)
 
 
@@ -158,8 +156,12 @@ def _crows_feet(sketch: Sketch, eye: Eye, old: float, random: np.random.Generato
     for step in range(3):
         angle = np.radians(-28 + 26 * step + 6 * random.standard_normal())
         out = np.array([eye.side * np.cos(angle), np.sin(angle)])
-        shade += max(0.0, old - 0.12) * 0.34 * sketch.line(
-            np.stack([corner + 0.007 * out, corner + (0.016 + 0.004 * random.random()) * out]), 0.0011, 0.0010
+        shade += (
+            max(0.0, old - 0.12)
+            * 0.34
+            * sketch.line(
+                np.stack([corner + 0.007 * out, corner + (0.016 + 0.004 * random.random()) * out]), 0.0011, 0.0010
+            )
         )
     return shade
 
@@ -188,14 +190,14 @@ def _paint_eye(part: Canvas, sketch: Sketch, eye: Eye, person: Identity) -> None
     shadow = sketch.line(eye.upper, 0.011, 0.005)
     made_up = 0.6 * person["makeup"]
     if made_up > 0.1:
-        lid = eye.iris + [0.003 * eye.side, 0.012]
+        lid = eye.iris + np.array([0.003 * eye.side, 0.012])
         shade = _EYE_SHADES[int(person.random("lids").integers(len(_EYE_SHADES)))]
         soft = made_up * np.clip(1.2 * sketch.spot(lid, 0.026, 0.0085), 0, 1) * (1 - cover)
-        part.colour += soft[..., None] * (shade * part.colour ** 0.3 - part.colour)
+        part.colour += soft[..., None] * (shade * part.colour**0.3 - part.colour)
     rim = sketch.line(eye.lower, 0.0022, 0.0008)
     part.colour *= np.exp(-np.stack([0.02 * rim, 0.22 * rim, 0.2 * rim], axis=2))
     part.paint(cover, iris_picture(sketch.u, sketch.v, eye, person) * np.exp(-0.75 * shadow)[..., None], _EYE_ROUGHNESS)
-    corner = sketch.spot(eye.ring[8] + [0.0022 * eye.side, 0.0], 0.0034, 0.0026) * cover
+    corner = sketch.spot(eye.ring[8] + np.array([0.0022 * eye.side, 0.0]), 0.0034, 0.0026) * cover
     part.colour += 0.7 * corner[..., None] * (linear((196, 122, 112)) - part.colour)
     _paint_lashes(part, sketch, eye, person)
 
@@ -235,9 +237,7 @@ def _paint_lashes(part: Canvas, sketch: Sketch, eye: Eye, person: Identity) -> N
     part.paint((min(dark, 1.0) * cover).astype(np.float32), _LASH, _HAIR_ROUGHNESS)
 
 
-def _paint_brow(
-    part: Canvas, sketch: Sketch, brow: Brow, person: Identity, random: np.random.Generator
-) -> None:
+def _paint_brow(part: Canvas, sketch: Sketch, brow: Brow, person: Identity, random: np.random.Generator) -> None:
     """Short hairs that lean outwards, over a soft shadow of themselves."""
     line, count = smoothed(brow.line), 170
     half = np.interp(np.linspace(0, 4, len(line)), range(5), brow.half)
@@ -248,7 +248,7 @@ def _paint_brow(
         low = int(place)
         root = line[low] + (place - low) * (line[low + 1] - line[low])
         above = random.uniform(-1, 1)
-        root = root + [0.0, above * half[low] * 0.9]
+        root = root + np.array([0.0, above * half[low] * 0.9])
         inner = place / len(line)
         lean = np.array([brow.side * (0.9 - 0.35 * inner), 0.55 * inner - 0.45 * above * (1 - inner) - 0.12])
         tip = root + lean * (0.0075 + 0.003 * random.random())

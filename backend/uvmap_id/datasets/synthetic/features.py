@@ -110,11 +110,11 @@ def symmetric(points: Points) -> Points:
     pairs = [*zip(RIGHT_EYE, LEFT_EYE, strict=True), *zip(*_IRISES, strict=True)]
     pairs += [pair for one, other in zip(_RIGHT_BROW, _LEFT_BROW, strict=True) for pair in zip(one, other, strict=True)]
     pairs += [(line[k], line[-1 - k]) for line in (*_UPPER_LIP, *_LOWER_LIP) for k in range(5)]
-    axis, even = points[168, 0], points.copy()
+    middle, even = np.array([points[168, 0], 0.0]), points.copy()
     flip = np.array([-1.0, 1.0])
     for right, left in pairs:
-        shared = (points[left] - [axis, 0] + flip * (points[right] - [axis, 0])) / 2
-        even[left], even[right] = shared + [axis, 0], flip * shared + [axis, 0]
+        shared = (points[left] - middle + flip * (points[right] - middle)) / 2
+        even[left], even[right] = middle + shared, middle + flip * shared
     return even
 
 

@@ -12,13 +12,23 @@ from uvmap_id.pictures import sample
 Floats = NDArray[np.float64]
 
 # Metres that hair stands off the head by style, and how far the curtain reaches below the chin.
-_THICKNESS = {"bald": 0.0, "buzzed": 0.0025, "short": 0.009, "cropped": 0.016, "full": 0.024, "bob": 0.024, "long": 0.022}
+_THICKNESS = {
+    "bald": 0.0,
+    "buzzed": 0.0025,
+    "short": 0.009,
+    "cropped": 0.016,
+    "full": 0.024,
+    "bob": 0.024,
+    "long": 0.022,
+}
 _BELOW_CHIN = {"bob": -0.015, "long": -0.17}
 _OPEN = 46.0  # Degrees to either side of the nose that the curtain leaves free.
 _ACROSS, _DOWN = 56, 26
 
 
-def grown(mannequin: Mannequin, vertices: Floats, normals: Floats, cover: NDArray[np.float32], person: Identity) -> Floats:
+def grown(
+    mannequin: Mannequin, vertices: Floats, normals: Floats, cover: NDArray[np.float32], person: Identity
+) -> Floats:
     """(V, 3) vertices with hair on the head; `cover` (S, S) says where in the atlas hair is."""
     uvs = np.nan_to_num(mannequin.vertex_uvs)
     hair = sample(cover, (uvs * [1, -1] + [0, 1])[None] * cover.shape[0])[0].astype(np.float64)
@@ -31,7 +41,9 @@ def grown(mannequin: Mannequin, vertices: Floats, normals: Floats, cover: NDArra
     return vertices + normals * mannequin.smooth(grown_by, 2)[:, None]
 
 
-def curtain(mannequin: Mannequin, vertices: Floats, person: Identity) -> tuple[Floats, NDArray[np.int64], Floats] | None:
+def curtain(
+    mannequin: Mannequin, vertices: Floats, person: Identity
+) -> tuple[Floats, NDArray[np.int64], Floats] | None:
     """Hair that hangs from the head: vertices (N, 3), triangles (M, 3) and corners' places in it, (M, 3, 2) of 0..1.
 
     None for styles that don't hang.

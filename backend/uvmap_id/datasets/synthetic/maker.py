@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -106,12 +107,14 @@ class Maker:
             f"{TEXTURES}/{person.name}-{index}.png": encoded(".png", one.texture) for index, one in enumerate(worn)
         }
         photos: dict[str, bytes] = {}
-        for index in range(wish.photos if self._studio else 0):
-            picture = self._painter.worn(bare, worn[index % len(worn)])
-            photo = self._photograph(person, index, picture, bare.hair)
-            photos[f"{PHOTOS}/{person.name}-{index}.jpg"] = encoded(".jpg", photo)
+        if self._studio is not None:
+            for index in range(wish.photos):
+                picture = self._painter.worn(bare, worn[index % len(worn)])
+                photo = self._studio.photograph(person, shot(person, index), picture, bare.hair, wish.photo_size)
+                photos[f"{PHOTOS}/{person.name}-{index}.jpg"] = encoded(".jpg", photo)
         numbers = self._embedding(person, tuple(photos.values()))
         named = tuple(photos)
+        hashes = [hashlib.sha256(content).hexdigest() for content in photos.values()]
         rows = tuple(
             Row(
                 file_name=name,
@@ -124,16 +127,11 @@ class Maker:
                 seed=seed,
                 consent=CONSENT,
                 licence=LICENCE,
+                photo_sha256=hashes[index % len(hashes)] if hashes else "",
             )
             for index, (name, prompt, seed) in enumerate(zip(files, prompts, seeds, strict=True))
         )
         return Person(person, files | photos, rows)
-
-    def _photograph(
-        self, person: Identity, index: int, picture: NDArray[np.uint8], hair: NDArray[np.float32]
-    ) -> NDArray[np.uint8]:
-        assert self._studio is not None
-        return self._studio.photograph(person, shot(person, index), picture, hair, self._wish.photo_size)
 
     def _embedding(self, person: Identity, photos: tuple[bytes, ...]) -> tuple[float, ...]:
         found = of_parameters(person) if self._reader is None else self._reader.read(photos).embedding

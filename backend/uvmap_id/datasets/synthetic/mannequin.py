@@ -8,6 +8,7 @@ from __future__ import annotations
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import scipy.sparse
@@ -19,6 +20,7 @@ from uvmap_id.datasets.synthetic.identity import OLDEST, Identity
 from uvmap_id.link.errors import ErrorCode, UVMapError
 
 Floats = NDArray[np.float64]
+Arrays = dict[str, NDArray[Any]]
 SKIN, EYE, MOUTH = 0, 1, 2
 _PACKAGED = Path(__file__).parents[2] / "bodies" / "mannequin.npz"
 _REPOSITORY = Path(__file__).parents[4] / "addon" / "assets" / "mannequin.npz"
@@ -140,7 +142,7 @@ def _step(low: float, high: float, value: Floats) -> Floats:
     return t * t * (3 - 2 * t)
 
 
-def _cut(body: dict[str, NDArray[np.generic]]) -> Mannequin:
+def _cut(body: Arrays) -> Mannequin:
     """Head and shoulders of the file's arrays."""
     every = np.asarray(body["vertices"], np.float64)
     kept = (every[:, 2] > _LOWEST) & (np.abs(every[:, 0]) < _WIDEST)
@@ -171,7 +173,9 @@ def _cut(body: dict[str, NDArray[np.generic]]) -> Mannequin:
     )
 
 
-def _keys(body: dict[str, NDArray[np.generic]], kept: NDArray[np.bool_], number: NDArray[np.int64]) -> dict[str, Floats]:
+def _keys(
+    body: Arrays, kept: NDArray[np.bool_], number: NDArray[np.int64]
+) -> dict[str, Floats]:
     names, starts = np.asarray(body["shape_names"]).tolist(), np.asarray(body["shape_starts"], np.int64)
     moved, offsets = np.asarray(body["shape_vertices"], np.int64), np.asarray(body["shape_offsets"], np.float64)
     keys: dict[str, Floats] = {}

@@ -65,6 +65,7 @@ def shot(person: Identity, number: int) -> Shot:
     smile = max(0.0, random.uniform(-0.35, 0.5))
     lids = random.uniform(0.0, 0.14)
     expression = {f"mouthSmile{side}": smile for side in ("Left", "Right")}
+    red, green, blue = (int(part) for part in random.integers(96, 216) + random.integers(-14, 15, 3))
     expression |= {f"eyeBlink{side}": lids for side in ("Left", "Right")} | {"browInnerUp": random.uniform(0, 0.3)}
     return Shot(
         yaw=float(np.clip(random.normal(0, 8), -18, 18)),
@@ -74,7 +75,7 @@ def shot(person: Identity, number: int) -> Shot:
         lamp=lamp,
         ambient=float(random.uniform(0.35, 0.6)),
         tint=np.array([1 + 0.05 * warm, 1.0, 1 - 0.07 * warm], np.float32),
-        wall=linear(tuple(int(part) for part in random.integers(96, 216) + random.integers(-14, 15, 3))),
+        wall=linear((red, green, blue)),
         exposure=float(random.uniform(0.95, 1.1)) * _metering(person),
         expression=expression,
     )
@@ -129,9 +130,7 @@ class Studio:
         picture = blur(picture * np.float32(shot.exposure), 0.55 * _FINER)
         return to_srgb(_rolled_off(resize(picture, (size, size))))
 
-    def _scene(
-        self, person: Identity, shot: Shot, hair: NDArray[np.float32]
-    ) -> tuple[_Scene, NDArray[np.float64]]:
+    def _scene(self, person: Identity, shot: Shot, hair: NDArray[np.float32]) -> tuple[_Scene, NDArray[np.float64]]:
         """The person before the camera, and where the camera looks, (2,) in its axes."""
         body = self._mannequin
         vertices = body.shaped(person, shot.expression)
@@ -197,7 +196,8 @@ def _colours(
     uvs = raster.interpolate(scene.uvs)
     colour = to_linear(lookup(texture, uvs))
     material = np.where(raster.covered, scene.materials[raster.triangle], SKIN)
-    on_head = sample(hair, uvs * np.array([1, -1], np.float32) * hair.shape[0] + np.array([0, hair.shape[0]], np.float32))
+    side = hair.shape[0]
+    on_head = sample(hair, uvs * np.array([side, -side], np.float32) + np.array([0, side], np.float32))
     gleam = _GLEAM * (1 - 0.55 * on_head)
     glitter = _GLITTER * (1 - 0.7 * on_head)
     eye, hangs = material == EYE, material == HAIR

@@ -30,7 +30,8 @@ def paint_scalp(canvas: Canvas, person: Identity) -> Floats:
     random = person.random("hair")
     lab = to_lab(hair_colour(person)[None])[0]
     contrast = 3.5 + 0.10 * float(lab[0])
-    shades = from_lab(lab + np.linspace(-1, 1, 16)[:, None] * contrast * np.array([1.0, 0.1, 0.35 * (1 - person["grey"])]))
+    lighter = contrast * np.array([1.0, 0.1, 0.35 * (1 - person["grey"])])
+    shades = from_lab(lab + np.linspace(-1, 1, 16)[:, None] * lighter)
     curl = person["curl"] if person.group != "african" else 0.6 + 0.4 * person["curl"]
     along = 14 * (1 - 0.85 * curl)
     fine, ragged = canvas.grain_tile(0.7, max(0.9, along)), _noise(random, 0.6, 2.5)
@@ -69,8 +70,8 @@ def _grows(tile: Tile, person: Identity, ragged: Floats) -> Floats:
     if person.style == "bald":
         # A wreath at the back of those who lost it, nothing on those who shave.
         wreath = smoothstep(0.012, -0.012, tile.z - 0.49 + 0.5 * ragged) * smoothstep(-0.05, -0.02, tile.y)
-        return grown * wreath * smoothstep(0.35, 0.6, np.float32(person["receding"]))
-    gone = person["receding"] * smoothstep(0.75, 1.0, np.float32(person["receding"]))
+        return grown * wreath * float(person["receding"] > 0.45)
+    gone = max(0.0, 4 * person["receding"] - 3)
     thin = gone * smoothstep(0.045, 0.0, np.hypot(tile.x, tile.y - 0.035)) * smoothstep(0.50, 0.53, tile.z)
     return grown * (1 - 0.85 * thin)
 

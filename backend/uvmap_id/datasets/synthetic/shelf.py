@@ -96,7 +96,11 @@ class Shelf:
             return None
 
     def put(self, person: Person) -> None:
-        """Write a person's files, and the note about them last. Raises `UVMapError` (output_not_writable, disk_full)."""
+        """Write a person's files, and the note about them last.
+
+        Raises:
+            UVMapError: output_not_writable, disk_full.
+        """
         for name, content in person.files.items():
             self.write(name, content)
         note = {

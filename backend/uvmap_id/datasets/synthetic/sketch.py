@@ -72,4 +72,4 @@ def smoothed(points: NDArray[np.floating], steps: int = 8) -> NDArray[np.float64
         + (2 * before - 5 * start + 4 * end - after) * t**2
         + (3 * start - before - 3 * end + after) * t**3
     )
-    return np.concatenate([curve.transpose(1, 0, 2).reshape(-1, 2), points[-1:]])
+    return np.concatenate([curve.transpose(1, 0, 2).reshape(-1, 2), points[-1:].astype(np.float64)])
