@@ -31,14 +31,16 @@ from benchmarks.small_world import write_weights
 from numpy.typing import NDArray
 from PIL import Image
 from skimage.color import deltaE_ciede2000, rgb2lab
-from uvmap_id.training.config import Config, parse_config
-from uvmap_id.training.data import prompt_of
 
 from uvmap_id.datasets.folder import Dataset, Row, read_dataset
 from uvmap_id.datasets.synthetic.identity import GENDERS, GROUPS, drawn
 from uvmap_id.datasets.synthetic.maker import Wish
 from uvmap_id.datasets.synthetic.synthesise import Tools, synthesise
 from uvmap_id.pipelines.uvmap_id import UVMapIDPipeline
+from uvmap_id.training.config import Config, parse_config
+from uvmap_id.training.data import prompt_of
+from uvmap_id.training.loop import Moment
+from uvmap_id.training.run import train
 from uvmap_id.weights.load import load_components
 
 Textures = NDArray[np.uint8]
@@ -164,7 +166,7 @@ def main() -> None:
     results: dict[str, Figures] = {"another texture of the same person": measured(truth.others, truth, reader, 1)}
     pictures: list[tuple[str, Textures]] = [("truth", truth.textures)]
     for arm in ARMS[: options.arms]:
-        folder = learn(configuration(arm, scale, weights, crowd.folder, out / "runs", options), options.device)
+        folder = learn(configuration(arm, scale, weights, crowd.folder, out / "runs", options))
         say(f"{arm.name}: trained", started)
         pipeline = UVMapIDPipeline(**load_components(folder).modules()).to(options.device)
         pipeline.set_progress_bar_config(disable=True)
@@ -245,9 +247,35 @@ def configuration(
     return parse_config(values)
 
 
-def learn(config: Config, device: str) -> Path:
-    """Train, and return the folder of the finished weights."""
-    raise NotImplementedError(f"{config} {device}")
+class Watcher:
+    """Says how the training goes, now and then."""
+
+    def stage(self, text: str, done: int = 0, total: int = 0) -> None:
+        """Nothing that takes long is prepared here."""
+        del text, done, total
+
+    def step(self, moment: Moment) -> None:
+        """A line at every tenth of the steps."""
+        figures = moment.figures
+        if figures.step % max(1, moment.steps // 10) == 0:
+            pace = f"{moment.steps_per_second:.2f} steps/s"
+            print(f"           step {figures.step} of {moment.steps}, loss {figures.instance:.4f}, {pace}", flush=True)
+
+    def warn(self, text: str) -> None:
+        """What a person should know."""
+        print(f"           {text}", flush=True)
+
+
+def learn(config: Config) -> Path:
+    """Train, and return the folder of the finished weights; a finished run is not made again."""
+    done = config.out / "finished.json"
+    if done.is_file():
+        return Path(json.loads(done.read_text(encoding="utf-8")))
+    outcome = train(config, Watcher(), resume=config.out.exists())
+    if outcome.model is None:
+        raise SystemExit("The training was stopped; run the command again to go on.")
+    done.write_text(json.dumps(str(outcome.model)), encoding="utf-8")
+    return outcome.model
 
 
 def generate(pipeline: UVMapIDPipeline, truth: Truth, arm: Arm, scale: Scale, *, identity: bool) -> Textures:

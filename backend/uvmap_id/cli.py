@@ -20,6 +20,7 @@ from uvmap_id.cli_face import face as look_at_face
 from uvmap_id.cli_jobs import jobs
 from uvmap_id.cli_serve import keys, serve, stop
 from uvmap_id.cli_synthesise import synthesise
+from uvmap_id.cli_train import train
 from uvmap_id.cli_weights import weights
 from uvmap_id.link.errors import ErrorCode, UVMapError
 from uvmap_id.link.request import (
@@ -57,6 +58,7 @@ app.add_typer(dataset, name="dataset")
 dataset.command()(synthesise)
 app.add_typer(weights, name="weights")
 app.command(name="face")(look_at_face)
+app.command()(train)
 
 
 def main() -> None:

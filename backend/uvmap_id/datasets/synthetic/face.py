@@ -103,7 +103,9 @@ def _form(sketch: Sketch, drawn: Features, person: Identity) -> Floats:
     """What lies deep and gets less light from all around, as photographed skin shows it."""
     points = drawn.points
     shade = 0.16 * sum(sketch.spot(points[one], 0.012, 0.012) for one in (133, 362))
-    shade = shade + sum(0.10 * sketch.spot(eye.iris + np.array([0.004 * eye.side, 0.015]), 0.030, 0.010) for eye in drawn.eyes)
+    shade = shade + sum(
+        0.10 * sketch.spot(eye.iris + np.array([0.004 * eye.side, 0.015]), 0.030, 0.010) for eye in drawn.eyes
+    )
     shade = shade + 0.15 * sum(sketch.spot(points[one], 0.0075, 0.013) for one in _WINGS)
     shade = shade + 0.9 * sum(sketch.spot(points[one], 0.0062, 0.0034) for one in _NOSTRILS)
     shade = shade + 0.22 * sketch.spot(points[2] - np.array([0, 0.002]), 0.017, 0.0055)

@@ -173,9 +173,7 @@ def _cut(body: Arrays) -> Mannequin:
     )
 
 
-def _keys(
-    body: Arrays, kept: NDArray[np.bool_], number: NDArray[np.int64]
-) -> dict[str, Floats]:
+def _keys(body: Arrays, kept: NDArray[np.bool_], number: NDArray[np.int64]) -> dict[str, Floats]:
     names, starts = np.asarray(body["shape_names"]).tolist(), np.asarray(body["shape_starts"], np.int64)
     moved, offsets = np.asarray(body["shape_vertices"], np.int64), np.asarray(body["shape_offsets"], np.float64)
     keys: dict[str, Floats] = {}
