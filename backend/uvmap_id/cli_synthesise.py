@@ -10,7 +10,8 @@ from typing import Annotated
 
 import typer
 
-from uvmap_id.cli_errors import errors_reported
+from uvmap_id.cli_errors import EXIT_CANCELLED, errors_reported, print_failure
+from uvmap_id.link.errors import ErrorCode, Failure
 
 
 def synthesise(
@@ -38,8 +39,16 @@ def synthesise(
 
         wish = Wish(seed, textures, photos, size, photo_size, embedding)
         tools = Tools(mannequin, _identity_models() if embedding == BUFFALO else None)
-        with _progress_bar() as progress:
-            rows = make(out, identities, wish, tools, workers or os.cpu_count() or 1, progress)
+        processes = (os.cpu_count() or 1) if workers is None else workers
+        try:
+            with _progress_bar() as progress:
+                rows = make(out, identities, wish, tools, processes, progress)
+        except KeyboardInterrupt:
+            kept = Failure(
+                ErrorCode.CANCELLED.value, "Stopped; finished people are kept.", "Go on with the same command."
+            )
+            print_failure(kept)
+            raise typer.Exit(EXIT_CANCELLED) from None
         typer.echo(f"{identities} people, {len(rows)} textures: {out}")
 
 

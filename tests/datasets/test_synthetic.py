@@ -276,6 +276,27 @@ def test_a_worker_s_failure_comes_back_as_it_was(tmp_path: Path) -> None:
     assert caught.value.failure.code == "body_unreadable"
 
 
+def test_an_interrupted_command_keeps_what_is_finished(tmp_path: Path) -> None:
+    path = tmp_path / "out"
+    command = [sys.executable, "-m", "uvmap_id", "dataset", "synthesise", str(path), "--size", "64", "--textures", "1"]
+    process = subprocess.Popen(
+        [*command, "--photos", "0", "--workers", "2"], start_new_session=True, stderr=subprocess.PIPE, text=True
+    )
+    deadline = time.monotonic() + 100
+    while not list((path / NOTES).glob("0*.json")):
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    # As a terminal does it: to all processes of the group.
+    os.killpg(process.pid, signal.SIGINT)
+    said = process.communicate(timeout=60)[1]
+    assert process.returncode == 130
+    assert said.startswith("error: cancelled: Stopped; finished people are kept.")
+    assert "Traceback" not in said
+    assert not (path / METADATA).exists()
+    assert not list(path.rglob("*.part"))
+
+
 def test_the_command_says_what_was_made_and_what_is_wrong(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "uvmap_id", "dataset", "synthesise", str(tmp_path / "out"), "--size", "64"]
     options = ["--identities", "1", "--textures", "1", "--photos", "0", "--workers", "1"]

@@ -134,7 +134,11 @@ class Maker:
         return Person(person, files | photos, rows)
 
     def _embedding(self, person: Identity, photos: tuple[bytes, ...]) -> tuple[float, ...]:
-        found = of_parameters(person) if self._reader is None else self._reader.read(photos).embedding
+        try:
+            found = of_parameters(person) if self._reader is None else self._reader.read(photos).embedding
+        except UVMapError as error:
+            failure = error.failure
+            raise UVMapError(ErrorCode(failure.code), f"{person.name}: {failure.message}", failure.hint) from error
         return tuple(round(float(value), _DIGITS) for value in found)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import multiprocessing
+import signal
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -114,7 +115,7 @@ def _together(shelf: Shelf, wish: Wish, tools: Tools, numbers: list[int], worker
     # Forked processes inherit locks of threads that they don't have.
     context = multiprocessing.get_context("spawn")
     left = iter(numbers)
-    with ProcessPoolExecutor(min(workers, max(1, len(numbers))), mp_context=context) as pool:
+    with ProcessPoolExecutor(min(workers, max(1, len(numbers))), context, _let_the_parent_decide) as pool:
         running: set[Future[Failure | None]] = set()
         try:
             while True:
@@ -138,6 +139,11 @@ def _together(shelf: Shelf, wish: Wish, tools: Tools, numbers: list[int], worker
         finally:
             for future in running:
                 future.cancel()
+
+
+def _let_the_parent_decide() -> None:
+    """In a worker. Ctrl-C reaches all processes of a terminal; this one is to finish its person."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _make(folder: Path, wish: Wish, tools: Tools, number: int) -> Failure | None:
