@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import psutil
 import pytest
 from numpy.typing import NDArray
 
@@ -178,16 +180,21 @@ def test_the_card_says_what_is_in_it(folder: Path) -> None:
 def test_a_killed_run_goes_on_where_it_was(folder: Path, tmp_path: Path) -> None:
     path = tmp_path / "dataset"
     command = (sys.executable, "-m", "uvmap_id", "dataset", "synthesise", str(path), "--identities", str(PEOPLE))
-    process = subprocess.Popen([*command, *ARGUMENTS, "--workers", "1"], start_new_session=True)
+    process = subprocess.Popen([*command, *ARGUMENTS, "--workers", "2"], start_new_session=True)
     try:
         deadline = time.monotonic() + 100
         while len(list((path / NOTES).glob("0*.json"))) < 2:
             assert process.poll() is None
             assert time.monotonic() < deadline
             time.sleep(0.01)
-    finally:
-        os.killpg(process.pid, signal.SIGKILL)
+        workers = psutil.Process(process.pid).children(recursive=True)
+        process.kill()
         process.wait()
+        # Nobody is left behind to work for nobody.
+        assert psutil.wait_procs(workers, timeout=30)[1] == []
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
     assert not (path / METADATA).exists()
     finished = {note: note.stat().st_mtime_ns for note in (path / NOTES).glob("0*.json")}
     (path / "textures" / ".half.png.1.part").write_bytes(b"half")

@@ -5,7 +5,10 @@ from __future__ import annotations
 import functools
 import json
 import multiprocessing
+import multiprocessing.connection
+import os
 import signal
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -142,8 +145,19 @@ def _together(shelf: Shelf, wish: Wish, tools: Tools, numbers: list[int], worker
 
 
 def _let_the_parent_decide() -> None:
-    """In a worker. Ctrl-C reaches all processes of a terminal; this one is to finish its person."""
+    """In a worker. Ctrl-C reaches all processes of a terminal; this one is to finish its person.
+
+    Where the parent dies instead, so does the worker: nobody else would ever end it.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        threading.Thread(target=_end_with, args=(parent.sentinel,), daemon=True).start()
+
+
+def _end_with(sentinel: int) -> None:
+    multiprocessing.connection.wait([sentinel])
+    os._exit(1)
 
 
 def _make(folder: Path, wish: Wish, tools: Tools, number: int) -> Failure | None:
