@@ -38,7 +38,9 @@ from uvmap_id.datasets.folder import Dataset, Row, read_dataset
 from uvmap_id.datasets.synthetic.identity import GENDERS, GROUPS, drawn
 from uvmap_id.datasets.synthetic.maker import Wish
 from uvmap_id.datasets.synthetic.synthesise import Tools, synthesise
+from uvmap_id.pictures import resize
 from uvmap_id.pipelines.uvmap_id import UVMapIDPipeline
+from uvmap_id.training.checkpoint import has_checkpoints
 from uvmap_id.training.config import Config, parse_config
 from uvmap_id.training.data import prompt_of
 from uvmap_id.training.loop import Moment
@@ -56,6 +58,8 @@ TRAIN_SEED, UNSEEN_SEED = 0, 1
 RIDGE = 0.1
 EMBEDDING_RIDGE = 0.1
 MOST_TEXTURES = 5
+# Texels a side that textures are compared at.
+MEASURED = 128
 
 
 @dataclass(frozen=True)
@@ -160,6 +164,8 @@ def main() -> None:
     torch.manual_seed(0)
     started = time.perf_counter()
     scale, out = SCALES[options.scale], options.out
+    if options.weights:
+        scale = replace(scale, size=512, steps=1500, batch=2, rate=1e-6)
     scale = replace(scale, steps=options.steps or scale.steps)
     crowd = make_people(out / "people", scale.people, MOST_TEXTURES, TRAIN_SEED, scale.size)
     unseen = make_people(out / "unseen", scale.unseen, 2, UNSEEN_SEED, scale.size)
@@ -168,13 +174,11 @@ def main() -> None:
     weights = options.weights or str(own_weights(out / "weights", scale))
     results: dict[str, Figures] = {"another texture of the same person": measured(truth.others, truth, reader, 1)}
     pictures: list[tuple[str, Textures]] = [("truth", truth.textures)]
-    for textures in (1, 2, MOST_TEXTURES):
-        for identity in (True, False):
-            name = f"linear map, {textures} textures{'' if identity else ', identity off'}"
-            made = linear_map(crowd, truth, textures, scale.size, identity=identity)
-            results[name] = measured(made, truth, reader, 1)
-            if textures == 2:
-                pictures.append((name, made))
+    for identity in (True, False):
+        name = "a linear map" if identity else "a linear map, identity off"
+        made = linear_map(crowd, truth, identity=identity)
+        results[name] = measured(made, truth, reader, 1)
+        pictures.append((name, made))
     write(out, results, pictures, scale, options, time.perf_counter() - started)
     for arm in ARMS[: options.arms]:
         folder = learn(configuration(arm, scale, weights, crowd.folder, out / "runs", options))
@@ -185,7 +189,7 @@ def main() -> None:
             name = arm.name if identity else f"{arm.name}, identity off"
             made = generate(pipeline, truth, arm, scale, identity=identity)
             results[name] = measured(made, truth, reader, scale.samples)
-            pictures.append((name, made[: len(truth.rows)]))
+            pictures.append((name, made))
             say(f"{name}: {results[name]}", started)
             write(out, results, pictures, scale, options, time.perf_counter() - started)
     print((out / "ablations.md").read_text(encoding="utf-8"))
@@ -230,7 +234,7 @@ def configuration(
     values: dict[str, dict[str, Any]] = {
         "data": {
             "dataset": str(people),
-            "size": 512 if fine_tuning else scale.size,
+            "size": scale.size,
             "textures_per_identity": arm.textures,
             "subject_words": arm.words,
         },
@@ -238,9 +242,9 @@ def configuration(
         "prior": {"weight": 1.0 if fine_tuning else 0.0},
         "training": {
             "steps": scale.steps,
-            "batch_size": 2 if fine_tuning else scale.batch,
-            "learning_rate": 1e-6 if fine_tuning else scale.rate,
-            "schedule": "cosine",
+            "batch_size": scale.batch,
+            "learning_rate": scale.rate,
+            "schedule": "constant" if fine_tuning else "cosine",
             "warmup_steps": min(100, scale.steps // 10),
             "mixed_precision": scale.precision,
             "drop_text": 0.05,
@@ -250,7 +254,8 @@ def configuration(
         },
         "output": {
             "folder": str(runs / arm.name.replace(", ", "-").replace(" ", "-")),
-            "checkpoint_every": 0,
+            "checkpoint_every": max(100, scale.steps // 10),
+            "keep_checkpoints": 1,
             "sample_every": 0,
             "licence": "cc0-1.0",
         },
@@ -282,25 +287,26 @@ def learn(config: Config) -> Path:
     done = config.out / "finished.json"
     if done.is_file():
         return Path(json.loads(done.read_text(encoding="utf-8")))
-    outcome = train(config, Watcher(), resume=config.out.exists())
+    outcome = train(config, Watcher(), resume=has_checkpoints(config.out / "checkpoints"))
     if outcome.model is None:
         raise SystemExit("The training was stopped; run the command again to go on.")
     done.write_text(json.dumps(str(outcome.model)), encoding="utf-8")
     return outcome.model
 
 
-def linear_map(crowd: Dataset, truth: Truth, textures: int, size: int, *, identity: bool) -> Textures:
-    """(N, S, S, 3): what ridge regression from the embedding alone makes of the unseen people.
+def linear_map(crowd: Dataset, truth: Truth, *, identity: bool) -> Textures:
+    """(N, S, S, 3), S at most `MEASURED`: what ridge regression from the embedding alone makes of the unseen people.
 
     It knows no words and paints the mean of all clothes. A model that has learnt anything has to beat it in these,
     and a dataset from which it learns nothing could teach nobody.
     """
-    rows = [row for index, row in enumerate(crowd.rows) if index % MOST_TEXTURES < textures]
+    rows = [row for index, row in enumerate(crowd.rows) if index % MOST_TEXTURES < 2]
+    size = min(truth.textures.shape[1], MEASURED)
     known = np.array([row.embedding for row in rows])
     colours = opened(crowd, rows, size).reshape(len(rows), -1) / 255
     mean, middle = known.mean(axis=0), colours.mean(axis=0)
     centred = known - mean
-    kernel = centred @ centred.T + textures * EMBEDDING_RIDGE * np.eye(len(rows))
+    kernel = centred @ centred.T + 2 * EMBEDDING_RIDGE * np.eye(len(rows))
     asked = np.array([row.embedding for row in truth.rows]) - mean
     made = middle + identity * (asked @ centred.T) @ np.linalg.solve(kernel, colours - middle)
     return np.round(np.clip(made, 0, 1) * 255).astype(np.uint8).reshape(-1, size, size, 3)
@@ -355,8 +361,10 @@ def faces_of(textures: Textures) -> Floats:
 
 
 def window(textures: Textures, place: tuple[float, float, float, float]) -> Textures:
-    """A part of the atlas in all textures."""
-    size = textures.shape[1]
+    """A part of the atlas in all textures, at `MEASURED` texels a side or fewer."""
+    size = min(textures.shape[1], MEASURED)
+    if size < textures.shape[1]:
+        textures = np.array([resize(texture, (size, size)) for texture in textures])
     left, right, bottom, top = place
     return textures[:, round((1 - top) * size) : round((1 - bottom) * size), round(left * size) : round(right * size)]
 
@@ -422,8 +430,11 @@ def write(
     (out / "ablations.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
     values = {name: vars(row) for name, row in results.items()}
     (out / "ablations.json").write_text(json.dumps(values, indent=1), encoding="utf-8")
-    shown = [np.hstack(list(textures[: min(12, scale.unseen)])) for _, textures in pictures]
-    Image.fromarray(np.vstack(shown)).save(out / "ablations.jpg", quality=88)
+    side = min(scale.size, MEASURED)
+    few = [[resize(one, (side, side)) for one in textures[: min(10, scale.unseen)]] for _, textures in pictures]
+    shown = Image.fromarray(np.vstack([np.hstack(row) for row in few]))
+    larger = max(1, MEASURED // side)
+    shown.resize((shown.width * larger, shown.height * larger)).save(out / "ablations.jpg", quality=88)
 
 
 def say(text: str, started: float) -> None:
