@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import hashlib
 import io
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -21,49 +20,27 @@ from PIL import Image, ImageDraw, ImageFont
 
 from uvmap_id.atlas.raster import Raster
 from uvmap_id.atlas.view import Camera, lookup, shade
-from uvmap_id.bodies.poses import POSES, struck
-from uvmap_id.bodies.skeleton import Joints
 from uvmap_id.engines.base import TextureSet
 from uvmap_id.engines.projection.engine import ProjectionEngine
 from uvmap_id.link.request import TextureRequest
+from uvmap_id.metrics.body import EYE, MOUTH, SKIN, Body, load_body
+from uvmap_id.metrics.renders import EYE_COLOURS, MOUTH_COLOUR
 
 ROOT = Path(__file__).parents[1]
 BACKGROUND = 0.14
 TEXT_HEIGHT = 34
 # The part of the square picture that holds a standing body.
 CROP = (0.21, 0.79)
-SKIN, EYE, MOUTH = 0, 1, 2
-MOUTH_COLOUR = (74, 24, 22)
-# Of pupil, iris, its rim and the white, each as far from the middle of the eyes' square as it goes.
-EYE_COLOURS = {0.022: (8, 7, 7), 0.055: (105, 72, 42), 0.062: (40, 29, 24), 1.0: (230, 223, 218)}
 
 
-@dataclass(frozen=True)
-class Mannequin:
-    """The extension's body as triangles: `vertices` (V, 3), `triangles` (T, 3), `uvs` (T, 3, 2), `materials` (T,)."""
-
-    vertices: NDArray[np.float64]
-    triangles: NDArray[np.int64]
-    uvs: NDArray[np.float64]
-    materials: NDArray[np.uint8]
+class Mannequin(Body):
+    """The extension's body, its arms hanging."""
 
     @classmethod
     def load(cls) -> Mannequin:
-        """Read it from the extension's assets, and let its arms hang."""
-        with np.load(ROOT / "addon/assets/mannequin.npz", allow_pickle=False) as stored:
-            body = dict(stored)
-        faces, uvs, materials = body["faces"], body["uvs"], body["face_materials"]
-        weights = np.zeros((len(body["vertices"]), len(body["bone_names"])))
-        np.add.at(weights, (np.arange(len(weights))[:, None], body["weight_bones"]), body["weight_values"] / 255)
-        joints = Joints(body["bone_heads"].astype(np.float64), body["bone_tails"].astype(np.float64))
-        vertices, _ = struck(body["vertices"].astype(np.float64), weights, joints, POSES["relaxed"])
-        quads = faces[:, 2] != faces[:, 3]
-        return cls(
-            vertices,
-            np.concatenate([faces[:, [0, 1, 2]], faces[quads][:, [0, 2, 3]]]).astype(np.int64),
-            np.concatenate([uvs[:, [0, 1, 2]], uvs[quads][:, [0, 2, 3]]]).astype(np.float64),
-            np.concatenate([materials, materials[quads]]),
-        )
+        """Read it from the extension's assets."""
+        body = load_body()
+        return cls(body.vertices, body.triangles, body.uvs, body.materials)
 
     def face_camera(self, size: int) -> Camera:
         """Looks at the face."""

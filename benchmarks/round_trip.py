@@ -36,11 +36,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from skimage.color import deltaE_ciede2000, rgb2lab
-from skimage.metrics import structural_similarity
 
 from uvmap_id.atlas.layout import Atlas
-from uvmap_id.atlas.parts import FOREARMS, HANDS, Part
 from uvmap_id.atlas.raster import Raster, rasterize
 from uvmap_id.atlas.seams import seam_step
 from uvmap_id.atlas.view import Camera, lookup, vertex_normals
@@ -52,6 +49,8 @@ from uvmap_id.engines.projection.warp import FACE_OVAL
 from uvmap_id.faces.landmarks import FaceFinder
 from uvmap_id.link.errors import UVMapError
 from uvmap_id.link.request import TextureRequest
+from uvmap_id.metrics.comparison import psnr, ssim
+from uvmap_id.metrics.skin import BODY_SKIN, cheek_colour, skin_differences
 from uvmap_id.pictures import distance_inside, fill_polygons, resize, sample
 
 PROMPT = "wearing grey tank top, blue shorts"
@@ -59,7 +58,6 @@ SIZE = 1024  # of the result, and of the comparison
 PHOTO_SIZE = 1024
 EXTENT = 0.2  # metres from the middle of the photo to its edge
 DRAWN_IN = 0.015
-CHEEKS = (50, 280, 205, 425, 101, 330)  # mediapipe's numbers
 CHEEK_RADIUS = 10  # pixels of the photo
 LAMP = (-0.75, -0.6, 0.3)  # towards the body's right, seen from the camera
 AMBIENT, LAMP_STRENGTH = 0.4, 0.75  # nearly 3:1 from the lit to the shadowed side
@@ -217,16 +215,8 @@ class RoundTrip:
 
     def _skin_distances(self, photo: Picture, result: Picture) -> list[float]:
         """Of the neck, the arms and the hands."""
-        cheek = self._cheek(photo)
-        skins = [result[self.atlas.shows(parts, SIZE)] for parts in ({Part.NECK}, FOREARMS, HANDS)]
-        return [float(deltaE_ciede2000(cheek, np.median(lab(skin), axis=0))) for skin in skins]
-
-    def _cheek(self, photo: Picture) -> NDArray[np.float64]:
-        """(3,) Lab of the photo's cheeks."""
-        points = self.finder.find(photo)[0].points[list(CHEEKS), :2].astype(int)
-        reach = CHEEK_RADIUS
-        patches = [photo[y - reach : y + reach, x - reach : x + reach].reshape(-1, 3) for x, y in points]
-        return np.median(lab(np.concatenate(patches)), axis=0)
+        cheeks = cheek_colour(photo, self.finder.find(photo)[0].points[:, :2], CHEEK_RADIUS)
+        return skin_differences(cheeks, result, [self.atlas.shows(parts, SIZE) for parts in BODY_SKIN])
 
 
 def generate(engine: ProjectionEngine, photo: Picture, relight: float) -> Picture:
@@ -240,32 +230,6 @@ def generate(engine: ProjectionEngine, photo: Picture, relight: float) -> Pictur
 
 def unheard(stage: str, fraction: float, preview: object = None) -> None:
     del stage, fraction, preview
-
-
-def lab(colours: Picture) -> NDArray[np.float64]:
-    """(N, 3) CIE Lab, D65, of (N, 3) sRGB."""
-    return rgb2lab(colours[None])[0]
-
-
-def psnr(image: Picture, truth: Picture, region: NDArray[np.bool_]) -> float:
-    error = image[region].astype(np.float64) - truth[region]
-    return float(10 * np.log10(255**2 / max(float((error**2).mean()), 1e-9)))
-
-
-def ssim(image: Picture, truth: Picture, region: NDArray[np.bool_]) -> float:
-    rows, columns = np.nonzero(region)
-    box = np.s_[rows.min() - 8 : rows.max() + 9, columns.min() - 8 : columns.max() + 9]
-    similar = structural_similarity(
-        image[box],
-        truth[box],
-        data_range=255,
-        channel_axis=2,
-        gaussian_weights=True,
-        sigma=1.5,
-        use_sample_covariance=False,
-        full=True,
-    )[1]
-    return float(similar[region[box]].mean())
 
 
 def with_fitted_colour(image: Picture, truth: Picture, region: NDArray[np.bool_]) -> Picture:

@@ -16,6 +16,7 @@ import typer
 from uvmap_id import __version__
 from uvmap_id.cli_dataset import dataset
 from uvmap_id.cli_errors import EXIT_FAILED, errors_reported
+from uvmap_id.cli_evaluate import evaluate
 from uvmap_id.cli_face import face as look_at_face
 from uvmap_id.cli_jobs import jobs
 from uvmap_id.cli_serve import keys, serve, stop
@@ -59,6 +60,7 @@ dataset.command()(synthesise)
 app.add_typer(weights, name="weights")
 app.command(name="face")(look_at_face)
 app.command()(train)
+app.command()(evaluate)
 
 
 def main() -> None:

@@ -89,6 +89,8 @@ def build(
         recipe, how = asked.recipe((candidates, candidates))
         order = _order(out, found, recipe, how, each_photo=False, keep_photos=keep_photos, prune=prune)
         tally = _produced(order, _Crew(workers, ray, gpus_per_worker))
+        if not tally.census.rows:
+            _end(tally)
         _suggest(out, min(keep, candidates), recipe.directions)
         typer.echo(f"Look at {out / 'contact_sheet.html'}, then:")
         typer.echo(f"uvmap-id dataset finish {out} --out DATASET")

@@ -50,7 +50,9 @@ def import_package(name: str, purpose: str, extra: str = "diffusion") -> Any:
     except ImportError as error:
         if isinstance(error, ModuleNotFoundError) and error.name == package:
             raise UVMapError(
-                ErrorCode.PACKAGE_MISSING, f"{purpose} needs the package {package}.", f"Install it: {_INSTALL.format(extra=extra)}"
+                ErrorCode.PACKAGE_MISSING,
+                f"{purpose} needs the package {package}.",
+                f"Install it: {_INSTALL.format(extra=extra)}",
             ) from error
         raise UVMapError(
             ErrorCode.PACKAGE_MISSING,

@@ -198,6 +198,7 @@ def test_two_colours_and_no_garment() -> None:
         ("dark hair, red hair", ("dark hair",)),
         ("red dress, \u043a\u0440\u0430\u0441\u043d\u0430\u044f hat", ("\u043a\u0440\u0430\u0441\u043d\u0430\u044f",)),
         ("red and green superhero", ("green",)),
+        ("dark dark pale hat", ("pale",)),
     ],
 )
 def test_what_another_word_outdoes_is_reported(prompt: str, ignored: tuple[str, ...]) -> None:

@@ -23,7 +23,7 @@ from raw import RawClient
 from rig import FULL, Asked, Rig
 
 from uvmap_id.link.client import Client
-from uvmap_id.link.connection import read_connection
+from uvmap_id.link.connection import Connection, read_connection
 from uvmap_id.link.errors import UVMapError
 from uvmap_id.link.exchange import Event
 from uvmap_id.link.messages import Cancelled, Done, Failed, Ping, Pong, Submit
@@ -155,21 +155,23 @@ class Soak:
     def drop_client(self) -> bool:
         number = self._dice.randrange(CLIENTS)
         mine = [asked for asked in self.rig.jobs.values() if self._owners[asked.job] == number and not asked.ends]
-        if any(not asked.accepted for asked in mine) or not self.is_served():
+        connection = self.served()
+        if connection is None or any(not asked.accepted for asked in mine):
             return False
         self._clients[number].close()
-        self._clients[number] = self.rig.connect(f"soak {number} again")
+        self._clients[number] = Client.connect(connection, f"soak {number} again")
         for asked in mine:
             self._clients[number].status(asked.job)
         return True
 
     def submit_again(self) -> bool:
         chosen = [asked for asked in self.rig.jobs.values() if asked.accepted and not asked.ends]
-        if not chosen or not self.is_served():
+        connection = self.served()
+        if connection is None or not chosen:
             return False
         asked = self._dice.choice(chosen)
         request = self.rig.requests[asked.job]
-        with RawClient(read_connection(self.rig.state)) as raw:
+        with RawClient(connection) as raw:
             return raw.send(encode(Submit(asked.job, request)), 0.5)
 
     def cancel(self) -> bool:
@@ -183,16 +185,18 @@ class Soak:
         return True
 
     def send_rubbish(self) -> bool:
-        if not self.is_served():
+        connection = self.served()
+        if connection is None:
             return False
-        with RawClient(read_connection(self.rig.state)) as raw:
+        with RawClient(connection) as raw:
             return raw.send([self._dice.randbytes(20), encode(Ping())[1], self._dice.randbytes(50)], 0.5)
 
-    def is_served(self) -> bool:
+    def served(self) -> Connection | None:
+        """How to reach the server, which may die in the next moment; None where none can answer now."""
         try:
-            return read_connection(self.rig.state).alive and not self._stopped
+            return None if self._stopped else read_connection(self.rig.state)
         except UVMapError:
-            return False
+            return None
 
     def _signal_worker(self, number: int) -> bool:
         workers = self.rig.workers()

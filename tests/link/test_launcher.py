@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -19,6 +20,7 @@ from uvmap_id.link.client import Client
 from uvmap_id.link.connection import Connection, read_connection, write_connection
 from uvmap_id.link.errors import ErrorCode, Failure, UVMapError
 from uvmap_id.link.launcher import EXIT_ALREADY_RUNNING, Launch, ensure_server, stop_server
+from uvmap_id.server.main import hold
 
 Command = tuple[str, ...]
 
@@ -116,6 +118,24 @@ def test_a_second_server_says_so_and_ends(server: Connection, state: Path) -> No
     assert "Another backend already runs" in second.stderr
     assert "Traceback" not in second.stderr
     assert read_connection(state) == server
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a lock ends with its holder there")
+def test_a_lock_that_outlives_a_killed_server_is_waited_for(state: Path) -> None:
+    """As a worker holds it that was being forked when its server was killed."""
+    state.mkdir(mode=0o700, exist_ok=True)
+    lock = state / "server.lock"
+    holder = "import fcntl, sys; file = open(sys.argv[1], 'w'); fcntl.flock(it, 2); print('held', flush=True); input()"
+    with subprocess.Popen(
+        [sys.executable, "-c", holder, str(lock)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as held:
+        assert held.stdout is not None
+        assert held.stdout.readline() == "held\n"
+        killing = threading.Timer(0.3, held.kill)
+        killing.start()
+        with hold(state):
+            assert killing.finished.is_set()
+        killing.join()
 
 
 @pytest.mark.parametrize("command", ["/nowhere/uvmap-id", "no-such-command-anywhere"])

@@ -120,7 +120,8 @@ def finish(
     try:
         shutil.rmtree(part, ignore_errors=True)
         (part / TEXTURES).mkdir(parents=True)
-        census = write_dataset(part, _copied(dataset, rows, part, keep_photos), name, how)
+        chosen = f"{len(rows):,} of {len(dataset.rows):,} candidates were chosen."
+        census = write_dataset(part, _copied(dataset, rows, part, keep_photos), name, (*how, chosen))
         if out.exists():
             out.rmdir()
         part.replace(out)

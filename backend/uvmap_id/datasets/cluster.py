@@ -11,6 +11,7 @@ import logging
 import os
 import secrets
 import shutil
+import socket
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -33,6 +34,7 @@ LOCAL = "local"
 _OBJECT_STORE_BYTES = 128 * 2**20
 _MOST_BLOCKS = 1000
 _FAREWELL_S = 10.0
+_CONNECT_S = 5.0
 _INSTALL = 'Install it on every machine of the cluster: pip install "uvmap-id[cluster]"'
 # Whatever the user has set wins.
 _QUIET = {
@@ -80,7 +82,11 @@ class ItemMaker:
 
 
 class Cluster:
-    """Follows `producing.Workers`. Use it as a context manager: what it started ends with it."""
+    """Follows `producing.Workers`. Use it as a context manager: what it started ends with it.
+
+    Attributes:
+        scratch: Where Ray keeps what it needs while it runs on this machine alone.
+    """
 
     def __init__(self, folder: Path, options: ClusterOptions, engine_factory: EngineFactory = create_engine) -> None:
         """`folder` is the dataset's; all machines must see it, and the photos, under the same path."""
@@ -88,7 +94,7 @@ class Cluster:
         self._options = options
         self._engine_factory = engine_factory
         self._ray: Any = None
-        self._scratch: Path | None = None
+        self.scratch: Path | None = None
 
     def __enter__(self) -> Cluster:
         local = self._options.address == LOCAL
@@ -96,6 +102,10 @@ class Cluster:
         if local:
             # Only this process and its workers know the word; otherwise Ray leaves one in the user's home.
             _set_unless_set({"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)})
+            # A busy machine takes longer to start it than the 20 s that Ray waits.
+            _set_unless_set({"RAY_NUM_REDIS_GET_RETRIES": "120", "RAY_gcs_server_port_wait_time_s": "120"})
+        else:
+            _check_reachable(self._options.address)
         ray = self._ray = _imported()
         environment = {**_QUIET, **thread_limits(self._options.threads)}
         common: dict[str, Any] = {
@@ -105,13 +115,14 @@ class Cluster:
         }
         if local:
             # The paths of Ray's sockets are long, and a socket's path may not be.
-            self._scratch = Path(tempfile.mkdtemp(prefix="uvmap-ray-", dir=_short_folder()))
+            self.scratch = Path(tempfile.mkdtemp(prefix="uvmap-ray-", dir=_short_folder()))
             environment["PYTHONPATH"] = _python_path()
             common |= {
+                "address": LOCAL,
                 "num_cpus": self._options.workers,
                 "object_store_memory": _OBJECT_STORE_BYTES,
                 "include_dashboard": False,
-                "_temp_dir": str(self._scratch),
+                "_temp_dir": str(self.scratch),
             }
         else:
             common["address"] = self._options.address
@@ -119,12 +130,7 @@ class Cluster:
             ray.init(runtime_env={"env_vars": environment}, **common)
         except (ConnectionError, ValueError, RuntimeError, TimeoutError) as error:
             self._leave()
-            reason = str(error).strip().splitlines()
-            raise UVMapError(
-                ErrorCode.BACKEND_NOT_FOUND,
-                f"The Ray cluster {self._options.address} can't be reached: {reason[0] if reason else error}.",
-                "Start one with: ray start --head. Or name another: --ray HOST:6379",
-            ) from error
+            raise _unreachable(self._options.address, str(error).strip().partition("\n")[0]) from error
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -151,7 +157,7 @@ class Cluster:
             yield read_outcome(row["outcome"])
 
     def _leave(self) -> None:
-        started = _processes_below(self._scratch)
+        started = _processes_below(self.scratch)
         self._ray.shutdown()
         # Ray tells its processes to end, and does not wait for it.
         _, left = psutil.wait_procs(started, timeout=_FAREWELL_S)
@@ -159,8 +165,8 @@ class Cluster:
             with contextlib.suppress(psutil.Error):
                 process.kill()
         psutil.wait_procs(left, timeout=_FAREWELL_S)
-        if self._scratch is not None:
-            shutil.rmtree(self._scratch, ignore_errors=True)
+        if self.scratch is not None:
+            shutil.rmtree(self.scratch, ignore_errors=True)
 
 
 def _processes_below(scratch: Path | None) -> list[psutil.Process]:
@@ -183,6 +189,25 @@ def _children(process: psutil.Process) -> list[psutil.Process]:
     with contextlib.suppress(psutil.Error):
         return process.children(recursive=True)
     return []
+
+
+def _check_reachable(address: str) -> None:
+    """Raise `UVMapError` where nobody listens: Ray would wait for long, and then end this process without a word."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if not host or not port.isdigit():
+        return
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), _CONNECT_S).close()
+    except OSError as error:
+        raise _unreachable(address, error.strerror or str(error)) from error
+
+
+def _unreachable(address: str, reason: str) -> UVMapError:
+    return UVMapError(
+        ErrorCode.BACKEND_NOT_FOUND,
+        f"The Ray cluster {address} can't be reached: {reason.rstrip('.')}.",
+        "Start one with: ray start --head. Or name another: --ray HOST:6379",
+    )
 
 
 def _set_unless_set(values: Mapping[str, str]) -> None:

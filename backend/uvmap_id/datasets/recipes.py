@@ -131,6 +131,6 @@ def sentences(recipe: Recipe, left_out: Mapping[str, str]) -> tuple[str, ...]:
     everything = recipe.keep == recipe.candidates
     return (
         f'UVMap-ID {uvmap_id.__version__}, engine "{request.engine}"{weights}, {request.size} x {request.size}.',
-        f"All {recipe.candidates} textures of each are kept." if everything else f"Of each, {chosen}{by}.",
+        f"{recipe.candidates} candidates of each." if everything else f"Of each, {chosen}{by}.",
         *(f"The metric {name} was left out: {reason}" for name, reason in left_out.items()),
     )

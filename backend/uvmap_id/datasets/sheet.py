@@ -65,11 +65,14 @@ def _page(
     dataset: Dataset, choice: Mapping[str, Sequence[str]], keep: int, on_progress: Callable[[int], None]
 ) -> Iterator[str]:
     assets = resources.files("uvmap_id.datasets") / "data"
-    before, after = (assets / "sheet.html").read_text(encoding="utf-8").split("<!-- people -->")
+    page = (assets / "sheet.html").read_text(encoding="utf-8")
     name = dataset.folder.absolute().name
     # The page's memory belongs to these candidates: others in a folder of the same name have another one.
     settings = {"format": FORMAT, "keep": keep, "name": name, "of": _fingerprint(dataset)}
-    yield before.replace("<!-- title -->", html.escape(name)).replace("<!-- settings -->", _script_json(settings))
+    # In pieces, so that nothing is filled into what somebody is called.
+    page = page.replace("<!-- settings -->", _script_json(settings))
+    before, after = page.replace("<!-- title -->", html.escape(name)).split("<!-- people -->")
+    yield before
     rows: dict[str, list[Row]] = {}
     for row in dataset.rows:
         rows.setdefault(row.identity, []).append(row)

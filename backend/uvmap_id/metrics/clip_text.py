@@ -49,6 +49,8 @@ class Clip:
             _three(values.get(name, otherwise), processor)
             for name, otherwise in (("image_mean", _MEAN), ("image_std", _STD))
         )
+        # The tokenizer's own errors have no type.
+        read_config(folder / "vocab.json")
         try:
             self._tokenizer = CLIPTokenizer.from_pretrained(str(folder), local_files_only=True)
         except (OSError, ValueError, TypeError, KeyError) as error:
@@ -87,7 +89,7 @@ class Clip:
 class ClipText:
     """100 x the cosine of CLIP's embeddings of texture and prompt, the mean over textures (paper, 3.4).
 
-    Follows `Metric`. The texture itself is shown to CLIP, not a render, as in the paper.
+    Follows `SampleMetric`. The texture itself is shown to CLIP, not a render, as in the paper.
     """
 
     name = "clipt"
@@ -101,23 +103,15 @@ class ClipText:
         self._texts: dict[str, Tensor] = {}
         self._cut: set[str] = set()
 
+    def score(self, sample: Sample) -> float:
+        """See `SampleMetric.score`."""
+        return self._measured([sample])[sample.name]
+
     def update(self, samples: Sequence[Sample]) -> None:
-        """See `Metric.update`; takes all of its samples or none."""
-        found: dict[str, float] = {}
-        for sample in samples:
-            square_texture(sample)
-            if sample.name in self._scores or sample.name in found:
-                raise unusable(sample, "is there twice")
-            if not sample.prompt.strip():
-                raise unusable(sample, "has no prompt")
-            found[sample.name] = 0.0
-        self._read([sample.prompt for sample in samples])
-        for start in range(0, len(samples), _BATCH):
-            batch = samples[start : start + _BATCH]
-            texts = torch.stack([self._texts[sample.prompt] for sample in batch])
-            cosines = (self._clip.pictures([sample.texture for sample in batch]) * texts).sum(dim=1)
-            found |= dict(zip((sample.name for sample in batch), (100 * cosines).tolist(), strict=True))
-        self._scores |= found
+        """See `Metric.update`."""
+        if known := next((sample for sample in samples if sample.name in self._scores), None):
+            raise unusable(known, "is there twice")
+        self._scores |= self._measured(samples)
         self._cut |= {sample.name for sample in samples if self._clip.is_too_long(sample.prompt)}
 
     def compute(self) -> Figure:
@@ -135,6 +129,23 @@ class ClipText:
             scores=dict(self._scores),
             notes=(f"{cut} prompts are longer than CLIP reads; their ends don't count.",) if cut else (),
         )
+
+    def _measured(self, samples: Sequence[Sample]) -> dict[str, float]:
+        found: dict[str, float] = {}
+        for sample in samples:
+            square_texture(sample)
+            if sample.name in found:
+                raise unusable(sample, "is there twice")
+            if not sample.prompt.strip():
+                raise unusable(sample, "has no prompt")
+            found[sample.name] = 0.0
+        self._read([sample.prompt for sample in samples])
+        for start in range(0, len(samples), _BATCH):
+            batch = samples[start : start + _BATCH]
+            texts = torch.stack([self._texts[sample.prompt] for sample in batch])
+            cosines = (self._clip.pictures([sample.texture for sample in batch]) * texts).sum(dim=1)
+            found |= dict(zip((sample.name for sample in batch), (100 * cosines).tolist(), strict=True))
+        return found
 
     def _read(self, prompts: Sequence[str]) -> None:
         """Embed the prompts that were not met before."""

@@ -29,7 +29,11 @@ class FaceView(Protocol):
 
 
 class AtlasFace:
-    """Follows `FaceView`: the face's part of the atlas itself, stretched to the proportions of the face."""
+    """Follows `FaceView`: the face's part of the atlas itself, stretched to the proportions of the face.
+
+    Attributes:
+        uvs: (H, W, 2) where each pixel lies in the atlas.
+    """
 
     name = "atlas"
     title = "face of the atlas"
@@ -45,10 +49,10 @@ class AtlasFace:
         width = round(_HEIGHT * (high[0] - low[0]) * across / ((high[1] - low[1]) * up))
         columns = low[0] + (np.arange(width) + 0.5) / width * (high[0] - low[0])
         rows = high[1] - (np.arange(_HEIGHT) + 0.5) / _HEIGHT * (high[1] - low[1])
-        self._uvs = np.stack(np.meshgrid(columns, rows), axis=-1)
+        self.uvs = np.stack(np.meshgrid(columns, rows), axis=-1)
 
     def show(self, texture: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """See `FaceView.show`."""
         size = min(texture.shape[0], _LARGEST)
         small = resize(texture, (size, size)) if texture.shape[0] != size else texture
-        return sample(small, self._uvs * [size, -size] + [0, size], cubic=True)
+        return sample(small, self.uvs * [size, -size] + [0, size], cubic=True)

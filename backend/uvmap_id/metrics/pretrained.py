@@ -30,6 +30,7 @@ def load_pretrained(model: str, folder: Path, purpose: str) -> Any:
     # What can't be read, or is a pickle of more than tensors, is refused here.
     for file in component_files(folder):
         read_shapes(file)
+    transformers.utils.logging.disable_progress_bar()
     try:
         loaded, said = getattr(transformers, model).from_pretrained(
             str(folder), local_files_only=True, output_loading_info=True

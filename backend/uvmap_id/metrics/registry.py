@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -149,14 +149,20 @@ def make_metric(name: str, resources: Resources) -> Metric:
         UVMapError: metric_unknown; or why the metric can't be had: weights_missing, weights_invalid, package_missing
             and the like, with what to do.
     """
-    if name not in _MAKERS:
-        alike = difflib.get_close_matches(name, [*_MAKERS, *GROUPS], n=1)
-        raise UVMapError(
-            ErrorCode.METRIC_UNKNOWN,
-            f'There is no metric called "{name[:64]}".',
-            (f'Did you mean "{alike[0]}"? ' if alike else "") + f"There are: {', '.join((*_MAKERS, *GROUPS))}.",
-        )
+    check_names([name])
     return _MAKERS[name](resources)
+
+
+def check_names(names: Sequence[str]) -> None:
+    """Raise `UVMapError` (metric_unknown) for a name that no metric has, or where there is no name at all."""
+    offered = f"There are: {', '.join((*_MAKERS, *GROUPS))}."
+    if not names:
+        raise UVMapError(ErrorCode.METRIC_UNKNOWN, "No metric is named.", offered)
+    for name in names:
+        if name not in _MAKERS:
+            alike = difflib.get_close_matches(name, [*_MAKERS, *GROUPS], n=1)
+            hint = f'Did you mean "{alike[0]}"? ' if alike else ""
+            raise UVMapError(ErrorCode.METRIC_UNKNOWN, f'There is no metric called "{name[:64]}".', hint + offered)
 
 
 def names_of(wanted: Iterable[str]) -> tuple[str, ...]:

@@ -17,9 +17,9 @@ BACKGROUND = 200
 _GAMMA = 2.2
 _FACE_SIDE = 448
 _OVERSAMPLING = 2
-_MOUTH_COLOUR = (74, 24, 22)
+MOUTH_COLOUR = (74, 24, 22)
 # Of pupil, iris, its rim and the white, each as far from the middle of the eyes' square as it goes.
-_EYE_COLOURS = {0.022: (8, 7, 7), 0.055: (105, 72, 42), 0.062: (40, 29, 24), 1.0: (230, 223, 218)}
+EYE_COLOURS = {0.022: (8, 7, 7), 0.055: (105, 72, 42), 0.062: (40, 29, 24), 1.0: (230, 223, 218)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +116,7 @@ def _own_colours(uvs: NDArray[np.float32], material: NDArray[np.uint8]) -> NDArr
     """(h, w, 3) sRGB of eyes and mouth, 0 elsewhere."""
     colours = np.zeros((*material.shape, 3))
     eye = material == EYE
-    ring = np.searchsorted(list(_EYE_COLOURS), np.linalg.norm(uvs[eye] - 0.5, axis=1))
-    colours[eye] = np.array(list(_EYE_COLOURS.values()))[np.minimum(ring, len(_EYE_COLOURS) - 1)]
-    colours[material == MOUTH] = _MOUTH_COLOUR
+    ring = np.searchsorted(list(EYE_COLOURS), np.linalg.norm(uvs[eye] - 0.5, axis=1))
+    colours[eye] = np.array(list(EYE_COLOURS.values()))[np.minimum(ring, len(EYE_COLOURS) - 1)]
+    colours[material == MOUTH] = MOUTH_COLOUR
     return colours

@@ -18,7 +18,7 @@ import zmq
 from filelock import FileLock, Timeout
 
 from uvmap_id import __version__
-from uvmap_id.link.connection import Connection, make_state_dir, remove_connection, write_connection
+from uvmap_id.link.connection import Connection, make_state_dir, read_connection, remove_connection, write_connection
 from uvmap_id.link.disk import disk_error
 from uvmap_id.link.errors import ErrorCode, UVMapError
 from uvmap_id.link.keys import SERVER_KEY, KeyPair, new_key_pair, own_keys
@@ -38,6 +38,7 @@ from .zap import AllowList
 DATABASE_NAME = "jobs.db"
 WORKERS_FOLDER = "workers"
 
+_LOCK_LINGERS_S, _LOCK_STEP_S = 1.0, 0.02
 # How late a signal or a deadline may be noticed while no message comes.
 _TICK_S = 0.25
 _MESSAGES_A_ROUND = 100
@@ -88,14 +89,7 @@ def serve(options: ServerOptions) -> None:
     """
     try:
         make_state_dir(options.state)
-        lock = FileLock(options.state / "server.lock", mode=0o600)
-        lock.acquire(timeout=0)
-    except Timeout:
-        raise AlreadyRunningError(
-            ErrorCode.BACKEND_START_FAILED,
-            f"Another backend already runs in {options.state}.",
-            'Use it, or end it with "uvmap-id stop".',
-        ) from None
+        lock = hold(options.state)
     except OSError as error:
         raise disk_error(error, options.state) from error
     with lock:
@@ -104,6 +98,33 @@ def serve(options: ServerOptions) -> None:
         except OSError as error:
             raise disk_error(error, options.state) from error
     _log.info("ended")
+
+
+def hold(state: Path) -> FileLock:
+    """The lock of a state folder, held. Raises `AlreadyRunningError` or `OSError`."""
+    lock = FileLock(state / "server.lock", mode=0o600)
+    deadline = time.monotonic() + _LOCK_LINGERS_S
+    while True:
+        # Else it is held by one that begins or ends, or by a worker that was being forked when its server was killed.
+        over = _is_served(state) or time.monotonic() > deadline
+        with contextlib.suppress(Timeout):
+            lock.acquire(timeout=0)
+            return lock
+        if over:
+            raise AlreadyRunningError(
+                ErrorCode.BACKEND_START_FAILED,
+                f"Another backend already runs in {state}.",
+                'Use it, or end it with "uvmap-id stop".',
+            )
+        time.sleep(_LOCK_STEP_S)
+
+
+def _is_served(state: Path) -> bool:
+    try:
+        read_connection(state)
+    except UVMapError:
+        return False
+    return True
 
 
 class _Server:

@@ -172,8 +172,9 @@ def _read_hair(words: list[str], reading: _Reading) -> list[str]:
         return words
     reading.ignore(reading.hair_words)
     red, green, blue = known[names[-1]]
-    reading.hair, reading.hair_words = shaded((red, green, blue), _lift(words)), words
-    return [word for word in words[:-1] if word != names[-1] and word not in _SHADES]
+    reading.hair, unheard = _shade((red, green, blue), [word for word in words if word in _SHADES])
+    reading.hair_words = words
+    return unheard + [word for word in words[:-1] if word != names[-1] and word not in _SHADES]
 
 
 def _find(
@@ -241,8 +242,8 @@ def _make(entry: dict[str, Any], words: list[str]) -> tuple[Garment, list[str]]:
     colour, rest = _read_colour(rest, fabric_name)
     if colour is None:
         default = _USUAL_COLOURS.get(pattern or "") or _USUAL_COLOURS.get(fabric_name) or entry["colour"]
-        colour = shaded(_certain(default, fabric_name), _lift(rest))
-        rest = [word for word in rest if word not in _SHADES]
+        colour, unheard = _shade(_certain(default, fabric_name), [word for word in rest if word in _SHADES])
+        rest = [word for word in rest if word not in _SHADES] + unheard
     second, rest = _read_colour(rest, fabric_name)
     if second is not None and pattern is None and "accent" not in entry:
         pattern = "stripes"
@@ -277,7 +278,8 @@ def _read_colour(words: list[str], fabric: str) -> tuple[Rgb | None, list[str]]:
             if colour is not None:
                 shades = [word for word in words[:place] if word in _SHADES] if length == 1 else []
                 before = [word for word in words[:place] if word not in shades]
-                return shaded(colour, _lift(shades)), before + words[place + length :]
+                shade, unheard = _shade(colour, shades)
+                return shade, unheard + before + words[place + length :]
     return None, words
 
 
@@ -288,8 +290,12 @@ def _certain(name: str, fabric: str) -> Rgb:
     return colour
 
 
-def _lift(words: list[str]) -> float:
-    return sum(_SHADES.get(word, 0.0) for word in words)
+def _shade(colour: Rgb, shades: list[str]) -> tuple[Rgb, list[str]]:
+    """A colour in a shade, and the words that change nothing, such as a second "dark" before black."""
+    lifts = [_SHADES[word] for word in shades]
+    whole = shaded(colour, sum(lifts))
+    others = [sum(lifts[:place]) + sum(lifts[place + 1 :]) for place in range(len(lifts))]
+    return whole, [word for word, lift in zip(shades, others, strict=True) if shaded(colour, lift) == whole]
 
 
 def _tucked_in(garments: list[Garment]) -> list[Garment]:
