@@ -85,19 +85,30 @@ def write_dataset(folder: Path, people: int) -> list[NDArray[np.uint8]]:
     return textures
 
 
-def write_weights(folder: Path, channels: tuple[int, ...] = (32, 64, 64), seed: int = 0) -> None:
-    """Weights that have learnt nothing, in the layout of a Stable Diffusion 1.5 folder."""
+def write_weights(
+    folder: Path, channels: tuple[int, ...] = (32, 64, 64), seed: int = 0, prediction: str = "v_prediction"
+) -> None:
+    """Weights that have learnt nothing, in the layout of a Stable Diffusion 1.5 folder.
+
+    Velocity is what Stable Diffusion 2.1 predicts. In its loss it counts who is meant even where nothing but noise is
+    seen; in the noise's loss that hardly counts, and a small model is slow to learn it.
+    """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         unet = UNet2DConditionModel(**unet_config(channels))
         text = tiny_modules.random_text_encoder(tiny_modules.text_encoder_config())
-    _write(folder / "unet", unet_config(channels), unet.state_dict(), "diffusion_pytorch_model")
-    _write(folder / "text_encoder", tiny_modules.text_encoder_config(), text, "model")
+    write_module(folder / "unet", unet_config(channels), unet.state_dict(), "diffusion_pytorch_model")
+    write_module(folder / "text_encoder", tiny_modules.text_encoder_config(), text, "model")
     vae = averaging_vae()
-    _write(folder / "vae", dict(vae.config), vae.state_dict(), "diffusion_pytorch_model")
+    write_module(folder / "vae", dict(vae.config), vae.state_dict(), "diffusion_pytorch_model")
+    write_small_parts(folder, prediction)
+
+
+def write_small_parts(folder: Path, prediction: str) -> None:
+    """The tokenizer, the scheduler, and the file that says what the folder is."""
     tiny_modules.write_tokenizer(folder / "tokenizer")
     (folder / "scheduler").mkdir()
-    scheduler = {"_class_name": "DDIMScheduler", **sd15_config("scheduler")}
+    scheduler = {"_class_name": "DDIMScheduler", **sd15_config("scheduler"), "prediction_type": prediction}
     (folder / "scheduler" / "scheduler_config.json").write_text(json.dumps(scheduler), encoding="utf-8")
     (folder / "model_index.json").write_text('{"_class_name": "StableDiffusionPipeline"}', encoding="utf-8")
 
@@ -125,15 +136,16 @@ def averaging_vae() -> AutoencoderKL:
     silu(x) - silu(-x) = x.
     """
     width = 4 * _SIGNALS
-    vae: Any = AutoencoderKL(
-        down_block_types=("DownEncoderBlock2D",) * 2,
-        up_block_types=("UpDecoderBlock2D",) * 2,
-        block_out_channels=(width, width),
-        layers_per_block=1,
-        norm_num_groups=_SIGNALS,
-        latent_channels=_SIGNALS,
-        scaling_factor=_LATENT_SCALE,
-    )
+    settings: dict[str, Any] = {
+        "down_block_types": ("DownEncoderBlock2D",) * 2,
+        "up_block_types": ("UpDecoderBlock2D",) * 2,
+        "block_out_channels": (width, width),
+        "layers_per_block": 1,
+        "norm_num_groups": _SIGNALS,
+        "latent_channels": _SIGNALS,
+        "scaling_factor": _LATENT_SCALE,
+    }
+    vae: Any = AutoencoderKL(**settings)
     vae.requires_grad_(False)
     for name, module in vae.named_modules():
         # Residual branches add nothing.
@@ -193,7 +205,8 @@ def _collect(norm: nn.GroupNorm, conv: nn.Conv2d, signals: int) -> None:
     _centre(conv, matrix)
 
 
-def _write(folder: Path, config: dict[str, Any], tensors: dict[str, Tensor], name: str) -> None:
+def write_module(folder: Path, config: dict[str, Any], tensors: dict[str, Tensor], name: str) -> None:
+    """A configuration and tensors as diffusers and transformers save them."""
     folder.mkdir(parents=True)
     (folder / "config.json").write_text(json.dumps(config, default=str), encoding="utf-8")
     save_file({key: tensor.contiguous() for key, tensor in tensors.items()}, folder / f"{name}.safetensors")

@@ -63,8 +63,8 @@ def _train(settings: Config, resume: bool) -> None:
     if outcome.finished:
         typer.echo(outcome.model)
         return
-    words = [*_started_as(), "--resume"]
-    again = f"Go on with: {shlex.join(dict.fromkeys(words))}"
+    words = [word for word in _started_as() if word != "--resume"]
+    again = f"Go on with: {shlex.join([*words, '--resume'])}"
     print_failure(Failure(ErrorCode.CANCELLED.value, f"Stopped after step {outcome.step}; all of it is kept.", again))
     raise typer.Exit(EXIT_CANCELLED)
 

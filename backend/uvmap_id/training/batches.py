@@ -111,9 +111,7 @@ class Batches:
             people += [nobody] * count
         noise = self._normal(len(people))
         timesteps = torch.randint(0, self._times, (len(people),), generator=self.generator).to(self._device)
-        return Batch(
-            torch.cat(latents), noise, timesteps, self._texts.of(prompts), self._identities[people], len(rows)
-        )
+        return Batch(torch.cat(latents), noise, timesteps, self._texts.of(prompts), self._identities[people], len(rows))
 
     def _normal(self, count: int) -> Tensor:
         # Drawn on the CPU: the same seed is the same noise on every device.

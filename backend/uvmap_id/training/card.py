@@ -105,13 +105,13 @@ def _mean(values: Iterable[float]) -> float:
 
 
 def _metrics(report: str) -> list[str]:
-    """The figures of a report; whatever in it is no figure is left out."""
+    """The figures of a report in a table."""
     if not report:
         return []
     try:
         content = json.loads(Path(report).read_text(encoding="utf-8"))
         found = _figures(content)
-    except (OSError, ValueError, AttributeError, TypeError) as error:
+    except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
         raise UVMapError(
             ErrorCode.CONFIG_INVALID, f"output.metrics: {report} can't be read.", "Name a report.json, or leave it out."
         ) from error
@@ -119,15 +119,13 @@ def _metrics(report: str) -> list[str]:
 
 
 def _figures(content: dict[str, Any]) -> list[tuple[str, str]]:
-    """Names and values of `metrics` or `figures`: a mapping by name, or a list of entries with a name."""
-    entries = content.get("metrics") or content.get("figures") or {}
-    named = entries.items() if isinstance(entries, dict) else ((each.get("name", ""), each) for each in entries)
+    """Titles and values of what `uvmap-id evaluate` measured."""
     found = []
-    for name, entry in named:
-        values = entry.get("figure") or entry
-        if isinstance(value := values.get("value"), int | float):
-            spread = f" ± {values['spread']:.3g}" if isinstance(values.get("spread"), int | float) else ""
-            found.append((str(entry.get("title") or name), f"{value:.4g}{spread} {values.get('unit') or ''}".strip()))
+    for name, figure in content["figures"].items():
+        spread = f" ± {figure['spread']:.3g}" if figure.get("spread") is not None else ""
+        found.append(
+            (str(figure.get("title") or name), f"{figure['value']:.4g}{spread} {figure.get('unit') or ''}".strip())
+        )
     return found
 
 

@@ -138,9 +138,7 @@ def _check_sizes(dataset: Dataset, rows: Sequence[Row], size: int, warn: Warn) -
         warn(f"{others.total()} of {len(rows)} textures are not {size} x {size} ({named}) and get resized.")
 
 
-def _embeddings(
-    dataset: Dataset, rows: Sequence[Row], models: Path | None, warn: Warn
-) -> NDArray[np.float32]:
+def _embeddings(dataset: Dataset, rows: Sequence[Row], models: Path | None, warn: Warn) -> NDArray[np.float32]:
     values = np.zeros((len(rows), EMBEDDING_SIZE), np.float32)
     reader = IdentityReader(models)
     measured: dict[Path, NDArray[np.float32]] = {}

@@ -114,6 +114,8 @@ def _board(folder: Path, first_step: int) -> Any:
         from torch.utils.tensorboard.writer import SummaryWriter
     except ImportError as error:
         raise UVMapError(
-            ErrorCode.PACKAGE_MISSING, "TensorBoard's files need the package tensorboard.", 'pip install "uvmap-id[train]"'
+            ErrorCode.PACKAGE_MISSING,
+            "TensorBoard's files need the package tensorboard.",
+            'pip install "uvmap-id[train]"',
         ) from error
     return SummaryWriter(str(folder), purge_step=first_step + 1)

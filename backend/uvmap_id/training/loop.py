@@ -107,7 +107,7 @@ class Trainer:
         speed = _Speed()
         self.model.train()
         while self.step < steps and not self._stopped():
-            figures = self._guarded_step()
+            figures = self.one_step()
             speed.step()
             if logs is not None:
                 logs.write(figures, speed.per_second)
@@ -147,7 +147,12 @@ class Trainer:
             write_checkpoint(self._config.out / "checkpoints", made, self._config.output.keep_checkpoints)
         self._accelerator.wait_for_everyone()
 
-    def _guarded_step(self) -> StepFigures:
+    def one_step(self) -> StepFigures:
+        """One step of the optimiser.
+
+        Raises:
+            UVMapError: training_diverged, out_of_memory; dataset_unreadable, where latents are not cached.
+        """
         try:
             return self._step_or_fall_back()
         except RuntimeError as error:
@@ -187,9 +192,7 @@ class Trainer:
                 batch = self._batches.next()
                 noised = self._objective.noised(batch.latents, batch.noise, batch.timesteps)
                 prediction = self._wrapped(noised, batch.timesteps, batch.text, batch.identity)
-                each = self._objective.losses(
-                    prediction, batch.latents, batch.noise, batch.timesteps, batch.instances
-                )
+                each = self._objective.losses(prediction, batch.latents, batch.noise, batch.timesteps, batch.instances)
                 losses += torch.stack([each.total.detach(), each.instance, each.prior]) / config.accumulation
                 accelerator.backward(each.total)
                 if accelerator.sync_gradients:

@@ -53,6 +53,6 @@ def folded_tensors(module: nn.Module) -> Tensors:
         if plain != name and name.endswith(".weight"):
             down, up = (state[f"{layer}{part}{_ADAPTER}.weight"] for part in (_DOWN, _UP))
             scaling: Any = module.get_submodule(layer).scaling
-            tensor = add_update(tensor, down, up, scaling[_ADAPTER], plain)  # noqa: PLW2901
+            tensor = add_update(tensor, down, up, scaling[_ADAPTER], plain)
         tensors[plain] = tensor
     return tensors

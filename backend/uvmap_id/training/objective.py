@@ -54,12 +54,12 @@ class Objective:
         return Losses(instance + self._prior_weight * prior, instance.detach(), prior.detach())
 
     def _velocity(self, latents: Tensor, noise: Tensor, timesteps: Tensor) -> Tensor:
-        """arXiv 2202.00512: sqrt(a) noise - sqrt(1 - a) latents."""
+        """ArXiv 2202.00512: sqrt(a) noise - sqrt(1 - a) latents."""
         kept = self._kept[timesteps][:, None, None, None]
         return kept.sqrt() * noise - (1 - kept).sqrt() * latents
 
     def _weight(self, timesteps: Tensor) -> Tensor:
-        """arXiv 2303.09556, section 3.4: min(SNR, gamma) / SNR for noise, / (SNR + 1) for velocity."""
+        """ArXiv 2303.09556, section 3.4: min(SNR, gamma) / SNR for noise, / (SNR + 1) for velocity."""
         kept = self._kept[timesteps]
         ratio = kept / (1 - kept)
         least = ratio.clamp(max=self._min_snr)

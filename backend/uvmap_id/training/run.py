@@ -13,6 +13,7 @@ from typing import Protocol
 
 import torch
 from accelerate import Accelerator
+from accelerate.state import AcceleratorState
 
 from uvmap_id.link.disk import disk_error
 from uvmap_id.link.errors import ErrorCode, UVMapError
@@ -96,6 +97,8 @@ def train(config: Config, observer: Observer, *, resume: bool = False, store: We
         raise out_of_memory(config) from error
     finally:
         accelerator.free_memory()
+        # It outlives the accelerator, and refuses another one of another precision in the same process.
+        AcceleratorState._reset_state()
 
 
 class _Silent:
@@ -211,12 +214,9 @@ class _Run:
             self.observer.stage("Painting the class images", done, total)
 
         with self.accelerator.main_process_first():
-            files = class_images(pipeline, prior, self.config.data.size, folder, report)
-        return files
+            return class_images(pipeline, prior, self.config.data.size, folder, report)
 
-    def _batches(
-        self, components: Components, data: TrainingData, priors: list[Path]
-    ) -> tuple[Batches, Objective]:
+    def _batches(self, components: Components, data: TrainingData, priors: list[Path]) -> tuple[Batches, Objective]:
         config, device = self.config, self.accelerator.device
         self._move(components, device)
         prompts = [example.prompt for example in data.examples]

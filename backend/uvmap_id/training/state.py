@@ -15,9 +15,7 @@ from uvmap_id.weights.tensors import Tensors
 def optimizer_tensors(optimizer: torch.optim.Optimizer, names: list[str]) -> Tensors:
     """The optimiser's state, `<parameter>.<state>`; `names` in the order that the optimiser got the parameters."""
     state = optimizer.state_dict()["state"]
-    return {
-        f"{names[number]}.{key}": value for number, values in state.items() for key, value in values.items()
-    }
+    return {f"{names[number]}.{key}": value for number, values in state.items() for key, value in values.items()}
 
 
 def load_optimizer(optimizer: torch.optim.Optimizer, names: list[str], tensors: Tensors) -> None:
