@@ -1,7 +1,7 @@
 """The paper's ablations in miniature, on people who don't exist and whom the model has never seen.
 
-    PYTHONPATH=backend:. python benchmarks/ablations.py --out ablations --scale small
-    PYTHONPATH=backend:. python benchmarks/ablations.py --out ablations --scale full --device cuda
+    PYTHONPATH=backend python benchmarks/ablations.py --out ablations --scale small
+    PYTHONPATH=backend python benchmarks/ablations.py --out ablations --scale full --device cuda
 
 Models are trained from zero on synthetic people, then asked for textures of others. Three questions:
 
@@ -28,8 +28,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import small_world
 import torch
-from benchmarks.small_world import write_weights
 from numpy.typing import NDArray
 from PIL import Image
 from skimage.color import deltaE_ciede2000, rgb2lab
@@ -222,7 +222,7 @@ def own_weights(folder: Path, scale: Scale) -> Path:
     """A model of the paper's shape that has learnt nothing."""
     if not folder.exists():
         folder.mkdir(parents=True)
-        write_weights(folder, scale.channels)
+        small_world.write_weights(folder, scale.channels)
     return folder
 
 
