@@ -101,7 +101,7 @@ class Exchange:
         self.failure: Failure | None = None
         self._name = name
         self._channel = Channel(connection)
-        self._uploads = Uploads()
+        self._uploads = Uploads(connection.local)
         self._outbox: deque[Command] = deque()
         self._unsent: list[bytes] | None = None
         self._local_events: Events = []
@@ -279,7 +279,8 @@ class Exchange:
             if self._unsent is None or not self._channel.send(self._unsent):
                 return
             self._unsent = None
-            if time.monotonic() >= deadline:
+            # A word of a few bytes more is better than one that comes a tick later.
+            if time.monotonic() >= deadline and not self._uploads.about_to_submit:
                 return
 
     def _next_message(self) -> list[bytes] | None:
@@ -380,6 +381,9 @@ class Exchange:
         if self._uploads.get(subject) is not None:
             again = refused.code == ErrorCode.PHOTO_MISSING and self._uploads.put_again(subject)
             return [] if again else self._not_taken(subject, refused)
+        if refused.code == ErrorCode.PHOTO_MISSING and subject not in self.following:
+            # The job followed a photo that was refused, and has ended with it.
+            return []
         self.downloads.fail(subject, refused.failure)
         ends = refused.code == ErrorCode.JOB_UNKNOWN or self.following.is_unanswered_retry(subject)
         if ends:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -28,7 +29,12 @@ def read_photo(path: Path) -> bytes:
                 ErrorCode.FACE_FILE_MISSING, f"There is no file {path}.", "Choose a photo of a face, PNG or JPEG."
             )
         with path.open("rb") as file:
-            content = file.read(PHOTO_LIMIT + 1)
+            # Python makes room for as many bytes as it is asked for, which for the limit takes milliseconds.
+            size = os.fstat(file.fileno()).st_size
+            content = file.read(min(size, PHOTO_LIMIT) + 1)
+            if len(content) > size:
+                # It has grown, or is one of those that don't tell their size.
+                content += file.read(PHOTO_LIMIT + 1 - len(content))
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         raise UVMapError(
