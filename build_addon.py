@@ -168,14 +168,14 @@ def _add_backend(installer: Path, wheel: Path | None) -> None:
 def _add_wheel(tag: str, folder: Path) -> Path:
     """Put the wheel of pyzmq for one platform and all Pythons into a folder; its parts are downloaded once."""
     cache = ROOT / "build" / "wheels"
-    found = []
+    found: list[Path] = []
     for python, tags in PYTHONS.items():
         pattern = f"pyzmq-{PYZMQ}-{tags}-*{tag}*.whl"
         if not any(cache.glob(pattern)):
             _download(tag, python, cache)
         found.append(next(cache.glob(pattern)))
     try:
-        return join(*found, folder)
+        return join(found[0], found[1], folder)
     except WheelError as error:
         raise BuildError(f"{error} Remove {cache} and try again.") from error
 

@@ -40,7 +40,7 @@ from .messages import (
 from .owed import Owed
 from .silence import Silence
 from .uploads import Submission, Uploads
-from .wire import decode, encode
+from .wire import Blob, decode, encode
 
 QUIET_S = 1.0
 LOST_S = 10.0
@@ -182,6 +182,9 @@ class Exchange:
             events += self._understood(frames)
             if time.monotonic() >= deadline:
                 break
+            if self.downloads:
+                # The server reads the next pieces while these are written.
+                self._send_due(deadline)
         else:
             frames = None
         if frames is None and self.failure is None:
@@ -297,7 +300,7 @@ class Exchange:
 
     # --- what came -----------------------------------------------------------------------------------
 
-    def _understood(self, frames: list[bytes]) -> Events:
+    def _understood(self, frames: list[Blob]) -> Events:
         self._silence.heard()
         try:
             message, blob = decode(frames)

@@ -11,11 +11,13 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from .messages import CREDIT, FRAME_LIMIT, BlobState, Command, PutBlob, Submit, SubmitMany
+from .messages import CREDIT, BlobState, Command, PutBlob, Submit, SubmitMany
 
 # So often are a job's files put anew when the server says that it doesn't have them.
 _TRIES = 3
 _STALLED_S = 10.0
+# Smaller than a frame may be: while one piece is read, the next is still being encrypted.
+_PIECE = 256 * 1024
 _RESEND_S = 5.0
 
 
@@ -188,7 +190,7 @@ class Uploads:
                 file.received = 0
             if file.received is not None and file.sent < size and in_flight < CREDIT:
                 offset = file.sent
-                chunk = file.content[offset : offset + FRAME_LIMIT]
+                chunk = file.content[offset : offset + _PIECE]
                 file.sent, file.in_flight = offset + len(chunk), file.in_flight + 1
                 return PutBlob(sha256, size, offset), chunk
         return None
