@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 import os
 from collections.abc import Iterable, Sequence
@@ -15,6 +16,15 @@ from .request import TextureRequest
 from .texture_set import map_file, read_manifest
 
 _EMBEDDING_MAGIC = b"\x93NUMPY"
+
+
+class Photo(bytes):
+    """A file's content that is hashed once at most, since that takes a part of a click's time."""
+
+    @functools.cached_property
+    def sha256(self) -> str:
+        """64 hex digits."""
+        return hashlib.sha256(self).hexdigest()
 
 
 def read_photo(path: Path) -> bytes:
@@ -41,7 +51,7 @@ def read_photo(path: Path) -> bytes:
             ErrorCode.FACE_FILE_MISSING, f"{path} can't be read: {reason}.", "Choose a file that you may read."
         ) from error
     _check_size(content)
-    return content
+    return Photo(content)
 
 
 def read_photos(paths: Iterable[Path]) -> tuple[bytes, ...]:
@@ -88,7 +98,7 @@ def _check_size(content: bytes) -> None:
 
 def photo_hash(content: bytes) -> str:
     """What `TextureRequest.face_sha256` is for this photo."""
-    return hashlib.sha256(content).hexdigest()
+    return content.sha256 if isinstance(content, Photo) else hashlib.sha256(content).hexdigest()
 
 
 def with_photos(request: TextureRequest, photos: Sequence[bytes]) -> TextureRequest:
