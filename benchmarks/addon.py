@@ -50,6 +50,7 @@ def main() -> int:
         returned, accepted = bench.click(options.rounds * 4, size)
         row(f"click until it returns, {name} photo", returned)
         row(f"click until the backend has accepted, {name} photo", accepted)
+    row("the same, nothing connected yet", bench.first_click(options.rounds, 2**20))
     whole, ticks = bench.assigned(options.rounds)
     row("done until the material is assigned, 2K x 3 maps", whole)
     row("each tick of that", ticks)
@@ -195,18 +196,28 @@ class Bench:
         self.until(lambda: keeper.state.value != "starting")
         returned, accepted = [], []
         for _ in range(rounds):
-            (_WORK / "face.jpg").write_bytes(os.urandom(size))
-            watch = Stopwatch()
-            job = self._submit("wait")
-            delay = self._tick()
-            returned.append(watch.read())
-            while job.state.value == "starting":
-                time.sleep(delay)
-                delay = self._tick()
-            accepted.append(watch.read())
-            self._end([job])
+            for times, one in zip((returned, accepted), self._one_click(size), strict=True):
+                times.append(one)
         self._end([keeper])
         return returned, accepted
+
+    def first_click(self, rounds: int, size: int) -> Times:
+        """The backend runs, and there is no job that keeps a connection to it."""
+        return [self._one_click(size)[1] for _ in range(rounds)]
+
+    def _one_click(self, size: int) -> Times:
+        """Until it returns, and until the backend has accepted."""
+        (_WORK / "face.jpg").write_bytes(os.urandom(size))
+        watch = Stopwatch()
+        job = self._submit("wait")
+        delay = self._tick()
+        returned = watch.read()
+        while job.state.value == "starting":
+            time.sleep(delay)
+            delay = self._tick()
+        accepted = watch.read()
+        self._end([job])
+        return [returned, accepted]
 
     def assigned(self, rounds: int) -> tuple[Times, Times]:
         whole, ticks = [], []
