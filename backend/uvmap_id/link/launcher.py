@@ -40,7 +40,7 @@ class Launch:
         self,
         command: Sequence[str] | None = None,
         timeout_s: float = _TIMEOUT_S,
-        connect: Callable[[Connection], Client] = lambda connection: Client.connect(connection, "launcher"),
+        connect: Callable[[Connection], Client] | None = None,
     ) -> None:
         """Nothing is started before the first `poll`.
 
@@ -48,7 +48,7 @@ class Launch:
             command: The program and its first arguments, e.g. `["/opt/env/bin/uvmap-id"]`; "serve" is added.
                 None looks for `uvmap-id` on PATH.
             timeout_s: Give up after so many seconds.
-            connect: Makes the client that finds out whether a server answers.
+            connect: Makes the client that finds out whether a server answers, for who wants to have it afterwards.
         """
         self._connect = connect
         self._command = list(command or [COMMAND])
@@ -82,8 +82,8 @@ class Launch:
         return None
 
     def take_client(self) -> Client | None:
-        """The client that the server has answered, once: from now on it is the caller's to close."""
-        if self._probe is None or self._probe.welcome is None:
+        """The client that `connect` made and the server has answered, once: from now on the caller's to close."""
+        if self._connect is None or self._probe is None or self._probe.welcome is None:
             return None
         client, self._probe = self._probe, None
         return client
@@ -97,7 +97,9 @@ class Launch:
     def _answering(self) -> Connection | None:
         if self._probe is None:
             try:
-                self._probe = self._connect(read_connection(self._folder))
+                connection = read_connection(self._folder)
+                make = self._connect
+                self._probe = make(connection) if make is not None else Client.connect(connection, "launcher")
             except UVMapError as error:
                 if error.failure.code != ErrorCode.BACKEND_NOT_RUNNING:
                     raise
