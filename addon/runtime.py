@@ -14,7 +14,7 @@ from .history import History, body_of, scene_of
 from .launching import Elsewhere, Launching
 from .link.errors import Failure
 from .link.launcher import Launch
-from .session import EAGER_S, Delivery, Job, Session, Step
+from .session import EAGER_S, Delivery, Job, Session, Step, connect
 from .snapshot import snapshot_of
 
 __all__ = ["deliver", "register", "session", "unregister", "watch"]
@@ -152,7 +152,7 @@ def _on_timer() -> float | None:
 def _launch() -> Launching:
     """Looks for the backend that the preferences name, and starts one on this computer."""
     elsewhere = preferences.remote_backend()
-    return Launch(preferences.backend_command()) if elsewhere is None else Elsewhere(elsewhere)
+    return Launch(preferences.backend_command(), connect=connect) if elsewhere is None else Elsewhere(elsewhere)
 
 
 def _wake() -> None:
