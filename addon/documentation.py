@@ -6,7 +6,10 @@ from pathlib import Path
 
 from .link.errors import ErrorCode, UVMapError
 
-PAGES = ("body", "face", "prompt", "generate", "queue", "cast", "history", "material", "export")
+PAGES = (
+    *("body", "shape", "pose", "face", "prompt", "generate", "region", "maps", "advanced"),
+    *("queue", "cast", "history", "material", "export"),
+)
 FOLDER = Path(__file__).parent / "docs"
 
 

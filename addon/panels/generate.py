@@ -45,6 +45,7 @@ class UVMAP_ID_PT_maps(_Closed):  # noqa: N801 - Blender's rule for names of pan
 
     bl_idname = "UVMAP_ID_PT_maps"
     bl_label = "Maps"
+    page = "maps"
 
     def draw(self, context: bpy.types.Context) -> None:
         """Draw the panel."""
@@ -58,6 +59,7 @@ class UVMAP_ID_PT_advanced(_Closed):  # noqa: N801 - Blender's rule for names of
 
     bl_idname = "UVMAP_ID_PT_advanced"
     bl_label = "Advanced"
+    page = "advanced"
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
@@ -76,6 +78,7 @@ class UVMAP_ID_PT_region(_Closed):  # noqa: N801 - Blender's rule for names of p
 
     bl_idname = "UVMAP_ID_PT_region"
     bl_label = "Region"
+    page = "region"
 
     def draw(self, context: bpy.types.Context) -> None:
         """Draw the panel."""

@@ -10,7 +10,7 @@ from typing import Any
 
 from screen import Screen
 
-TAB = "UVMap-ID"
+TAB, HELP = "UVMap-ID", "uvmap_id.open_documentation("
 _WAIT_S = 60.0
 _LOOK_S = 0.01
 # Blender's buttons are 20 pixels high.
@@ -19,6 +19,7 @@ _ROW, _TAB_STEP, _ICON_STEP = 15, 24, 18
 _COLUMNS = (0.52, 0.27)
 _TABS_WIDTH = 20
 _SCROLL_STEPS = 6
+_FINE = 3
 
 Report = dict[str, Any]
 
@@ -26,9 +27,18 @@ Report = dict[str, Any]
 class User:
     """A person in front of a Blender with one window that fills the screen."""
 
-    def __init__(self, screen: Screen, report: Path, alive: Callable[[], bool]) -> None:
-        """Somebody who sees the screen, and knows of Blender what `inside.py` writes to `report`."""
+    def __init__(self, screen: Screen, report: Path, alive: Callable[[], bool], scale: float = 1.0) -> None:
+        """Somebody who sees the screen, and knows of Blender what `inside.py` writes to `report`.
+
+        Args:
+            screen: The screen.
+            report: The file.
+            alive: Whether Blender runs.
+            scale: How many times as large as usual Blender draws.
+        """
         self._screen = screen
+        self._row, self._tab_step = int(_ROW * scale), int(_TAB_STEP * scale)
+        self._icon_step, self._tabs_width = int(_ICON_STEP * scale), int(_TABS_WIDTH * scale)
         self._report = report
         self._alive = alive
         self._seen: dict[str, tuple[int, int]] = {}
@@ -57,6 +67,12 @@ class User:
         x, y, width, height = self._region("WINDOW")
         return x + width // 4, y + height // 8, x + width * 5 // 8, y + height
 
+    @property
+    def sidebar(self) -> tuple[int, int, int, int]:
+        """Where the screen shows the sidebar beside its tabs: left, top, right, bottom."""
+        x, y, width, height = self._region("UI")
+        return x, y, x + width - self._tabs_width, y + height
+
     def hover_viewport(self) -> None:
         """Move the mouse into the viewport, where keys are for the viewport."""
         x, y, width, height = self._region("WINDOW")
@@ -75,10 +91,10 @@ class User:
         self.press("n")
         self.wait("the sidebar is open", lambda seen: seen["view"]["sidebar"] and "UI" in seen["view"]["regions"])
         x, y, width, height = self._region("UI")
-        for below in range(_TAB_STEP, height, _TAB_STEP):
+        for below in range(self._tab_step, height, self._tab_step):
             if self.look()["view"]["tab"] == TAB:
                 return
-            self._screen.move(x + width - _TABS_WIDTH // 2, y + below)
+            self._screen.move(x + width - self._tabs_width // 2, y + below)
             self.settle()
             self._screen.click()
             self.settle()
@@ -111,7 +127,7 @@ class User:
     def shade(self, shading: str) -> None:
         """Click the shading buttons in the viewport's header, from the left, until the viewport has that shading."""
         x, y, width, height = self._region("HEADER")
-        places = [(x + across, y + height // 2) for across in range(width // 2, width, _ICON_STEP)]
+        places = [(x + across, y + height // 2) for across in range(width // 2, width, self._icon_step)]
         for place in [place for place in places if self._under(place) == "type"]:
             self._screen.move(*place)
             self.settle()
@@ -119,6 +135,34 @@ class User:
             if self.settle()["view"]["shading"] == shading:
                 return
         raise AssertionError(f"No button gives the viewport the shading {shading}.")
+
+    def headers(self) -> dict[str, int]:
+        """Where the headers of panels are in the sidebar as it stands: the page of each one's help button -> its top."""
+        x, y, width, height = self._region("UI")
+        across, found, below = x + width - self._tabs_width - self._row, dict[str, int](), 0
+        while below < height:
+            page = self._page_under(across, y + below)
+            if page and page not in found:
+                top = y + below
+                while self._page_under(across, top - _FINE) == page:
+                    top -= _FINE
+                found[page] = top
+            below += self._row
+        return found
+
+    def _page_under(self, x: int, y: int) -> str:
+        self._screen.move(x, y)
+        hovered = self.settle()["view"]["hovered"]
+        return hovered.partition("page='")[2].partition("'")[0] if hovered.startswith(HELP) else ""
+
+    def toggle(self, y: int) -> None:
+        """Open or close the panel whose header is there."""
+        x, _y, width, _height = self._region("UI")
+        self._screen.move(x + width // 4, y + self._row // 2)
+        self.settle()
+        self._screen.click()
+        self._seen.clear()
+        self.settle()
 
     def hover(self, button: str) -> None:
         """Move the mouse over a button of the sidebar, wherever it is: scroll where need be."""
@@ -154,8 +198,8 @@ class User:
         x, y, width, height = self._region("UI")
         self._seen.clear()
         for column in _COLUMNS:
-            for below in range(_ROW, height, _ROW):
-                place = (x + int((width - _TABS_WIDTH) * column), y + below)
+            for below in range(self._row, height, self._row):
+                place = (x + int((width - self._tabs_width) * column), y + below)
                 found = self._under(place)
                 if found:
                     self._seen[found] = place
