@@ -122,9 +122,11 @@ def _draw_failure(layout: bpy.types.UILayout, failure: Failure, context: bpy.typ
 def _draw_remote(layout: bpy.types.UILayout, chosen: UVMapIDPreferences, context: bpy.types.Context) -> None:
     for name in ("remote_host", "remote_port", "remote_key"):
         layout.prop(chosen, name)
-    layout.label(text="This tests the connection. Textures are still made on this computer.", icon="INFO")
+    layout.label(text="Textures are made there; photos and prompts travel encrypted.", icon="INFO")
     busy = upkeep.upkeep().testing
-    layout.operator("uvmap_id.remote_test", text="Testing..." if busy else "Test", icon="LINKED")
+    row = layout.row(align=True)
+    row.operator("uvmap_id.remote_test", text="Testing..." if busy else "Test", icon="LINKED")
+    row.operator("uvmap_id.copy_key", icon="COPYDOWN")
     answer = upkeep.upkeep().remote_said
     if isinstance(answer, Failure):
         _draw_failure(layout, answer, context)

@@ -85,6 +85,8 @@ class UVMAP_ID_PT_region(_Closed):  # noqa: N801 - Blender's rule for names of p
         column, settings = self.column(), settings_of(context.scene)
         # Apart from each other, since all at once they would need Shift to choose more than one.
         parts = column.grid_flow(row_major=True, columns=2, even_columns=True, align=True)
+        # Their names stand on the buttons.
+        parts.use_property_split = False
         for name in REGION_PARTS:
             icon = "CHECKBOX_HLT" if name in settings.region_parts else "CHECKBOX_DEHLT"
             parts.prop_enum(settings, "region_parts", name, icon=icon)

@@ -39,7 +39,7 @@ def debian() -> Debian:
 def folder() -> Iterator[Path]:
     """Of both sides, under the same path."""
     # Blender shows the path; pytest's own is long.
-    with tempfile.TemporaryDirectory(prefix="uvmap-id-", ignore_cleanup_errors=True) as made:
+    with tempfile.TemporaryDirectory(prefix="studio-", ignore_cleanup_errors=True) as made:
         yield Path(made)
 
 

@@ -12,7 +12,6 @@ from PIL import Image
 from screen import Screen
 from user import User
 
-
 _ANSWER_S = 60.0
 
 

@@ -45,6 +45,12 @@ def obey() -> float:
     return _INTERVAL_S
 
 
+def clear() -> None:
+    """Delete what a new file holds."""
+    for found in list(bpy.data.objects):
+        bpy.data.objects.remove(found)
+
+
 def set_values(values: dict[str, Any]) -> None:
     """Set the character's settings."""
     _set_all(bpy.context.scene.uvmap_id, values)
@@ -123,7 +129,18 @@ def _set_all(owner: Any, values: dict[str, Any]) -> None:
 _KNOWN: dict[str, Callable[..., Any]] = {
     each.__name__: each
     for each in (
-        *(set_values, set_cast, set_preferences, call, new_window, open_sidebars, save_file, open_file, mask_white),
+        *(
+            clear,
+            set_values,
+            set_cast,
+            set_preferences,
+            call,
+            new_window,
+            open_sidebars,
+            save_file,
+            open_file,
+            mask_white,
+        ),
         *(open_preferences, show_text),
     )
 }

@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from screen import Screen
 
 TAB, HELP = "UVMap-ID", "uvmap_id.open_documentation("
@@ -19,7 +21,10 @@ _ROW, _TAB_STEP, _ICON_STEP = 15, 24, 18
 _COLUMNS = (0.52, 0.27)
 _TABS_WIDTH = 20
 _SCROLL_STEPS = 6
-_FINE = 3
+# How far left of the tabs the help buttons of panels are.
+_HELP = 39
+# How light an icon is at least, and how long Blender may take to draw.
+_BRIGHT, _DRAWN_S = 160, 0.3
 
 Report = dict[str, Any]
 
@@ -39,6 +44,7 @@ class User:
         self._screen = screen
         self._row, self._tab_step = int(_ROW * scale), int(_TAB_STEP * scale)
         self._icon_step, self._tabs_width = int(_ICON_STEP * scale), int(_TABS_WIDTH * scale)
+        self._help = int(_HELP * scale)
         self._report = report
         self._alive = alive
         self._seen: dict[str, tuple[int, int]] = {}
@@ -66,6 +72,12 @@ class User:
         """Where the screen shows the scene between tools and gizmos: left, top, right, bottom."""
         x, y, width, height = self._region("WINDOW")
         return x + width // 4, y + height // 8, x + width * 5 // 8, y + height
+
+    @property
+    def whole_viewport(self) -> tuple[int, int, int, int]:
+        """Where the screen shows the scene, also behind tools and sidebar: left, top, right, bottom."""
+        x, y, width, height = self._region("WINDOW")
+        return x, y, x + width, y + height
 
     @property
     def sidebar(self) -> tuple[int, int, int, int]:
@@ -137,18 +149,20 @@ class User:
         raise AssertionError(f"No button gives the viewport the shading {shading}.")
 
     def headers(self) -> dict[str, int]:
-        """Where the headers of panels are in the sidebar as it stands: the page of each one's help button -> its top."""
+        """Where panels begin in the sidebar as it stands: the page of each one's help button -> the button's top."""
         x, y, width, height = self._region("UI")
-        across, found, below = x + width - self._tabs_width - self._row, dict[str, int](), 0
-        while below < height:
-            page = self._page_under(across, y + below)
-            if page and page not in found:
-                top = y + below
-                while self._page_under(across, top - _FINE) == page:
-                    top -= _FINE
-                found[page] = top
-            below += self._row
-        return found
+        across = x + width - self._tabs_width - self._help
+        first = next(below for below in range(0, height, self._row // 2) if self._page_under(across, y + below))
+        # The button under the mouse looks different.
+        self.hover_viewport()
+        time.sleep(_DRAWN_S)
+        half = self._row // 2 + 1
+        column = self._screen.photograph().convert("L").crop((across - half, y, across + half, y + height))
+        bright = np.asarray(column) > _BRIGHT
+        icons = [(top, bright[top:end]) for top, end in runs(bright.any(axis=1))]
+        help_icon = min(icons, key=lambda icon: abs(icon[0] + len(icon[1]) // 2 - first))[1]
+        tops = [y + top for top, icon in icons if np.array_equal(icon, help_icon)]
+        return {self._page_under(across, top + half): top for top in tops}
 
     def _page_under(self, x: int, y: int) -> str:
         self._screen.move(x, y)
@@ -217,3 +231,9 @@ class User:
         seen = self.look()
         x, y, width, height = seen["view"]["regions"][name]
         return x, seen["window"][1] - y - height, width, height
+
+
+def runs(marked: NDArray[np.bool_]) -> list[tuple[int, int]]:
+    """Where runs of marked rows begin and end."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], marked, [False]]).astype(np.int8)))
+    return [(int(begin), int(end)) for begin, end in edges.reshape(-1, 2)]
