@@ -109,6 +109,24 @@ def open_preferences() -> None:
     bpy.ops.uvmap_id.open_preferences()
 
 
+def use_backend(program: str) -> str:
+    """Have the extension find a program as the backend, none where it is empty. Returns which one it found before."""
+    before = os.environ.pop("UVMAP_ID_BACKEND", "")
+    if program:
+        os.environ["UVMAP_ID_BACKEND"] = program
+    return before
+
+
+def go_online() -> None:
+    """Preferences > System > Network > Allow Online Access."""
+    bpy.context.preferences.system.use_online_access = True
+
+
+def diagnosis() -> str:
+    """The newest diagnosis; empty while it is being made."""
+    return sys.modules[f"{_PACKAGE}.upkeep"].upkeep().report
+
+
 def show_text(name: str, text: str) -> None:
     """Show a text in the preferences' window, in Blender's own editor."""
     shown = bpy.data.texts.new(name)
@@ -129,19 +147,8 @@ def _set_all(owner: Any, values: dict[str, Any]) -> None:
 _KNOWN: dict[str, Callable[..., Any]] = {
     each.__name__: each
     for each in (
-        *(
-            clear,
-            set_values,
-            set_cast,
-            set_preferences,
-            call,
-            new_window,
-            open_sidebars,
-            save_file,
-            open_file,
-            mask_white,
-        ),
-        *(open_preferences, show_text),
+        *(clear, set_values, set_cast, set_preferences, call, new_window, open_sidebars, save_file, open_file),
+        *(mask_white, open_preferences, use_backend, go_online, diagnosis, show_text),
     )
 }
 scale = os.environ.get("UVMAP_ID_WINDOW_SCALE")

@@ -47,8 +47,19 @@ def look() -> dict[str, Any]:
         "history": [entry.name for entry in settings.history] if settings is not None else [],
         "mode": window.view_layer.objects.active.mode if window.view_layer.objects.active is not None else "OBJECT",
         "drawn": [_drawn[place] for place in range(len(bpy.context.window_manager.windows))],
+        "page": page_of_preferences(),
         **extension(settings),
     }
+
+
+def page_of_preferences() -> list[int]:
+    """Where the newest window shows a page of the preferences, in pixels from its top left; empty if it does not."""
+    window = bpy.context.window_manager.windows[-1]
+    for area in (area for area in window.screen.areas if area.type == "PREFERENCES"):
+        region = next(region for region in area.regions if region.type == "WINDOW")
+        top = window.height - region.y - region.height
+        return [region.x, top, region.x + region.width, top + region.height]
+    return []
 
 
 def extension(settings: Any) -> dict[str, Any]:
@@ -56,7 +67,7 @@ def extension(settings: Any) -> dict[str, Any]:
     current = sys.modules.get("bl_ext.user_default.uvmap_id.current")
     if current is None or settings is None or not current.is_open():
         return {}
-    now = current.current()
+    now, upkeep = current.current(), sys.modules["bl_ext.user_default.uvmap_id.upkeep"].upkeep()
     face, refused = now.faces.view(settings.face_image), now.refused.get(settings.id_data.session_uid)
     return {
         "queue": [
@@ -65,6 +76,9 @@ def extension(settings: Any) -> dict[str, Any]:
         "cast": [line.state.value for line in now.cast.lines] if now.cast is not None else [],
         "face": {"checking": face.checking, "faces": face.faces, "failure": str(face.failure or "")} if face else None,
         "refused": str(refused or ""),
+        "weights": [row.state for row in upkeep.shelf.rows],
+        "remote": str(upkeep.remote_said),
+        "setup": [upkeep.setup.busy, upkeep.setup.progress.fraction] if upkeep.setup is not None else [],
     }
 
 

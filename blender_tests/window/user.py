@@ -25,6 +25,7 @@ _SCROLL_STEPS = 6
 _HELP = 39
 # How light an icon is at least, and how long Blender may take to draw.
 _BRIGHT, _DRAWN_S = 160, 0.3
+_DIFFERENT = 0.12
 
 Report = dict[str, Any]
 
@@ -161,7 +162,7 @@ class User:
         bright = np.asarray(column) > _BRIGHT
         icons = [(top, bright[top:end]) for top, end in runs(bright.any(axis=1))]
         help_icon = min(icons, key=lambda icon: abs(icon[0] + len(icon[1]) // 2 - first))[1]
-        tops = [y + top for top, icon in icons if np.array_equal(icon, help_icon)]
+        tops = [y + top for top, icon in icons if alike(icon, help_icon)]
         return {self._page_under(across, top + half): top for top in tops}
 
     def _page_under(self, x: int, y: int) -> str:
@@ -231,6 +232,14 @@ class User:
         seen = self.look()
         x, y, width, height = seen["view"]["regions"][name]
         return x, seen["window"][1] - y - height, width, height
+
+
+def alike(icon: NDArray[np.bool_], other: NDArray[np.bool_]) -> bool:
+    """True for the same icon, be it on a ground of another grey."""
+    if abs(len(icon) - len(other)) > 2:
+        return False
+    common = min(len(icon), len(other))
+    return bool((icon[:common] != other[:common]).mean() < _DIFFERENT)
 
 
 def runs(marked: NDArray[np.bool_]) -> list[tuple[int, int]]:

@@ -1,0 +1,84 @@
+"""The extension's page in the preferences, in a window of its own: set-up, weights, another computer, diagnosis."""
+
+from __future__ import annotations
+
+import os
+import time
+
+import numpy as np
+import pytest
+from desk import Desk
+from PIL import Image
+from test_pictures import written
+
+from uvmap_id.link.keys import CLIENT_KEY, AuthorizedKeys, own_keys
+from uvmap_id.link.launcher import ensure_server
+
+SIZE, SCALE = (1000, 1300), 1.25
+ANSWER_S, AUTHORISED_S, UNDER_WAY_S = 90.0, 1.1, 20.0
+MARGIN = 12
+
+
+@pytest.mark.desk(size=SIZE, scale=SCALE)
+def test_preferences(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    user, orders = desk.user, desk.orders
+    program = orders.give("use_backend", program="")
+    orders.give("open_preferences")
+    user.wait("the page is open", lambda seen: seen["page"])
+    desk.screen.spread("Preferences", *SIZE)
+    user.wait("the window is as large as the screen", lambda seen: seen["page"] and seen["page"][2] == SIZE[0])
+    orders.give("go_online")
+    page_of(desk, "setup")
+    orders.give("call", operator="setup_install", options={})
+    under_way(desk)
+
+    orders.give("use_backend", program=program)
+    before = page_of(desk, "found")
+    orders.give("call", operator="weights_refresh", options={})
+    user.wait("the weights are listed", lambda seen: len(seen["weights"]) > 3, ANSWER_S)
+    table = page_of(desk, "weights_page")
+    changed = np.flatnonzero(np.any(np.asarray(table)[: before.height] != np.asarray(before), axis=(1, 2)))
+    table.crop((0, int(changed[0]) - MARGIN, table.width, table.height)).save(desk.pictures / "weights.png")
+
+    monkeypatch.setenv("UVMAP_ID_STATE_DIR", str(desk.state))
+    connection = ensure_server([os.environ["UVMAP_ID_BACKEND"]])
+    AuthorizedKeys(desk.state).add(own_keys(desk.state, CLIENT_KEY).public, "this Blender")
+    time.sleep(AUTHORISED_S)
+    host, port = connection.endpoint.removeprefix("tcp://").split(":")
+    there = {"remote_host": host, "remote_port": int(port), "remote_key": connection.server_key}
+    orders.give("set_preferences", values={"place": "REMOTE", **there})
+    orders.give("call", operator="remote_test", options={})
+    user.wait("it answers", lambda seen: seen["remote"].endswith("answers."), ANSWER_S)
+    page_of(desk, "remote")
+
+    orders.give("set_preferences", values={"place": "LOCAL"})
+    orders.give("call", operator="diagnose", options={})
+    deadline = time.monotonic() + ANSWER_S
+    while not (text := orders.give("diagnosis")) and time.monotonic() < deadline:
+        user.settle()
+    assert "Blender" in text
+    assert str(desk.folder) not in text
+    orders.give("show_text", name="Diagnosis", text=text)
+    desk.photograph("diagnosis")
+
+
+def page_of(desk: Desk, name: str) -> Image.Image:
+    """Keep what stands on the page."""
+    whole = desk.photograph(f"{name}_window")
+    page = whole.crop(tuple(desk.user.look()["page"]))
+    kept = page.crop((0, 0, page.width, int(written(page)[-1]) + MARGIN))
+    kept.save(desk.pictures / f"{name}.png")
+    return kept
+
+
+def under_way(desk: Desk) -> None:
+    """A picture of a set-up under way where packages can be fetched here, and its end."""
+    deadline = time.monotonic() + UNDER_WAY_S
+    while (seen := desk.user.look())["setup"][0] and time.monotonic() < deadline:
+        if seen["setup"][1] > 0.1:
+            break
+        desk.user.settle()
+    page_of(desk, "setup_running" if desk.user.look()["setup"][0] else "setup_ended")
+    if desk.user.look()["setup"][0]:
+        desk.orders.give("call", operator="setup_cancel", options={})
+        desk.user.wait("it is cancelled", lambda seen: not seen["setup"][0], ANSWER_S)
