@@ -101,15 +101,20 @@ def _operator(name: str) -> Any:
 
 
 @pytest.fixture
-def draw(module: Module, scene: bpy.types.Scene) -> Callable[[], dict[str, list[str]]]:
-    """Draws all panels that would be drawn, and tells what of."""
-    context = SimpleNamespace(
+def context() -> SimpleNamespace:
+    """What panels are drawn in."""
+    return SimpleNamespace(
         region=SimpleNamespace(width=300),
         # Without windows Blender's own is 0.
         preferences=SimpleNamespace(system=SimpleNamespace(ui_scale=1.0)),
         active_object=None,
         mode="OBJECT",
     )
+
+
+@pytest.fixture
+def draw(module: Module, scene: bpy.types.Scene, context: SimpleNamespace) -> Callable[[], dict[str, list[str]]]:
+    """Draws all panels that would be drawn, and tells what of."""
 
     def drawn() -> dict[str, list[str]]:
         context.scene = bpy.context.scene
@@ -200,6 +205,24 @@ def test_all_states_of_jobs_and_photos(
     finally:
         current.snapshot = module("snapshot").Snapshot()
         current.faces.close()
+
+
+def test_a_remark_is_made_once(module: Module) -> None:
+    jobs, request = module("jobs"), module("link.request").TextureRequest("0" * 64, "jeans")
+    said = (("Small.",), ("Small.", "Dark."), ("Small.",), ())
+    made = [jobs.Job(request, 0, 0, 0.0, state=jobs.JobState.DONE, warnings=warnings) for warnings in said]
+    rows = module("snapshot").snapshot_of(made, 0.0, lambda _job: 0).rows
+    assert [(row.key, row.notes) for row in rows] == [(made[1].key, ("Dark.",)), (made[2].key, ("Small.",))]
+
+
+def test_the_body_is_no_target_of_its_own_transfer(
+    draw: Callable[[], dict[str, list[str]]], scene: bpy.types.Scene, context: SimpleNamespace
+) -> None:
+    bpy.ops.uvmap_id.add_mannequin()
+    context.active_object = scene.uvmap_id.body
+    assert "Select the mesh to transfer to" in draw()["UVMAP_ID_PT_export"]
+    context.active_object = bpy.data.objects.new("Other", bpy.data.meshes.new("Other"))
+    assert "To: Other" in draw()["UVMAP_ID_PT_export"]
 
 
 def test_a_cast(

@@ -23,9 +23,10 @@ PANELS = (
 # What is kept under which name: flat pictures with few colours as .png, others as .jpg.
 PICTURES = {
     **{f"panels/{name}.png": f"panels/{name}.png" for name in PANELS},
-    **{f"preferences/{name}.png": f"preferences/{name}.png" for name in ("setup", "weights", "remote")},
-    "preferences/setup_running.png": "preferences/setup_running.png",
-    "preferences/diagnosis.png": "preferences/diagnosis.png",
+    **{
+        f"preferences/{name}.png": f"preferences/{name}.png"
+        for name in ("setup", "setup_failed", "weights", "remote", "diagnosis")
+    },
     "errors_and_regions/01_no_body.png": "no_body.jpg",
     "errors_and_regions/02_painting.png": "painting.jpg",
     "errors_and_regions/03_regions.png": "blender_panel.jpg",

@@ -213,7 +213,8 @@ class User:
         x, y, width, height = self._region("UI")
         self._seen.clear()
         for column in _COLUMNS:
-            for below in range(self._row, height, self._row):
+            # At its lower edge the area's border would be clicked.
+            for below in range(self._row, height - self._row, self._row):
                 place = (x + int((width - self._tabs_width) * column), y + below)
                 found = self._under(place)
                 if found:
@@ -236,10 +237,12 @@ class User:
 
 def alike(icon: NDArray[np.bool_], other: NDArray[np.bool_]) -> bool:
     """True for the same icon, be it on a ground of another grey."""
-    if abs(len(icon) - len(other)) > 2:
+    if abs(len(icon) - len(other)) > 1:
         return False
-    common = min(len(icon), len(other))
-    return bool((icon[:common] != other[:common]).mean() < _DIFFERENT)
+    shorter, longer = sorted((icon, other), key=len)
+    rows = len(shorter)
+    shifts = range(len(longer) - rows + 1)
+    return min(float((shorter != longer[shift : shift + rows]).mean()) for shift in shifts) < _DIFFERENT
 
 
 def runs(marked: NDArray[np.bool_]) -> list[tuple[int, int]]:
