@@ -20,6 +20,8 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from build_pages import write_pages
+
 ROOT = Path(__file__).resolve().parent
 ADDON = ROOT / "addon"
 LINK = ROOT / "backend" / "uvmap_id" / "link"
@@ -136,7 +138,7 @@ def _stage(staged: Path, platforms: list[str], edition: Edition) -> None:
         shutil.rmtree(staged / INSTALLER)
     else:
         _add_backend(staged / INSTALLER, edition.wheel)
-    shutil.copytree(PAGES, staged / "docs")
+    write_pages(PAGES, staged / "docs")
     if not (staged / "assets" / "mannequin.npz").is_file():
         raise BuildError("addon/assets/mannequin.npz is missing.")
     wheels = sorted({wheel for name in platforms for wheel in _wheels(PLATFORMS[name])})

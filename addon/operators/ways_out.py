@@ -42,7 +42,7 @@ class UVMAP_ID_OT_open_documentation(ReportingOperator):  # noqa: N801 - Blender
         """Open it."""
         path = page_file(self.page)
         if not bpy.app.background:
-            bpy.ops.wm.path_open(filepath=str(path))
+            bpy.ops.wm.url_open(url=path.as_uri())
         return f"The page is {path}."
 
 
