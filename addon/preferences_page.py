@@ -151,7 +151,7 @@ def _draw_weights(layout: bpy.types.UILayout, context: bpy.types.Context) -> Non
     elif shelf.sentence:
         layout.label(text=translated(shelf.sentence), icon="CHECKMARK")
     if shelf.rows:
-        _draw_cells(layout, ("Weights", "For", "Licence", "Size", "State"))
+        _draw_cells(layout, (said("Weights"), said("For"), said("Licence"), said("Size"), said("State")))
     for weights in shelf.rows:
         _draw_row(layout, weights, enabled=not shelf.busy)
     if any(not weights.commercial for weights in shelf.rows):

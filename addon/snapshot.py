@@ -83,11 +83,12 @@ def in_words(seconds: float) -> str:
 
 
 def _news(jobs: Sequence[Job]) -> dict[str, tuple[str, ...]]:
-    """What each job warns of, by its key; what several warn of is said once, by the newest of them."""
+    """What each job warns of, by its key; what several that are done warn of is said once, by the newest of them."""
     said_already, news = set[str](), dict[str, tuple[str, ...]]()
     for job in reversed(jobs):
         news[job.key] = tuple(warning for warning in job.warnings if warning not in said_already)
-        said_already.update(job.warnings)
+        if job.state is JobState.DONE:
+            said_already.update(job.warnings)
     return news
 
 

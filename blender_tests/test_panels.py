@@ -239,7 +239,7 @@ def test_a_cast(
     current.cast.lines[46].failure = failure("face_not_found", "No face.", "Another photo.")
     drawn = draw()["UVMAP_ID_PT_cast"]
     assert "uvmap_id.cast_stop" in drawn
-    assert {"3 of 50, 1 failed", "Ada 49", "Ada 47", "20 more are in the report"} <= set(drawn)
+    assert {"3 / 50, 1 failed", "Ada 49", "Ada 47", "20 more are in the report"} <= set(drawn)
     assert "No face. Another photo." in " ".join(drawn)
     current.cast.give_up(failure("backend_not_found", "No backend.", "Set it up."))
     drawn = draw()["UVMAP_ID_PT_cast"]

@@ -54,7 +54,7 @@ class UVMAP_ID_PT_cast(SubPanel):  # noqa: N801 - Blender's rule for names of pa
 def _draw_casting(context: bpy.types.Context, column: bpy.types.UILayout, casting: Casting) -> None:
     ended = sum(line.state.ended for line in casting.lines)
     failed = casting.count(RowState.FAILED)
-    text = said("{count} of {all}", count=ended, all=len(casting.lines))
+    text = f"{ended} / {len(casting.lines)}"
     text += said(", {count} failed", count=failed) if failed else ""
     column.progress(factor=ended / len(casting.lines), text=text)
     if casting.failure is not None:

@@ -14,7 +14,7 @@ from PIL import Image
 from test_window import JOB_S, PROMPT
 
 # So tall that the whole tab is to be seen at once; large letters, for screens with many pixels.
-TALL = {"size": (900, 4200), "scale": 1.25}
+TALL = {"size": (900, 4700), "scale": 1.25}
 PROMPTS = (PROMPT, "wearing grey suit, white shirt, black shoes", "wearing red t-shirt, black shorts")
 CAST = """face,prompt,subject,name,preset
 portrait.png,"wearing green dress, brown shoes",young woman,Ada,
@@ -24,6 +24,8 @@ portrait.png,"wearing yellow raincoat, blue jeans",child,Dora,child
 """
 # Between the top of a header and that of its help button.
 MARGIN = 4
+# What the sidebar shows of the scene beside its panels.
+SIDE = 12
 CLOSED = ("shape", "pose", "region", "maps", "advanced", "cast", "history", "material", "export")
 
 
@@ -33,18 +35,17 @@ def test_panels(desk: Desk) -> None:
     user.open_tab()
     fill(desk)
     open_all(desk)
-    headers, left, right = user.headers(), user.sidebar[0], user.sidebar[2]
+    headers, (left, _top, right, bottom) = user.headers(), user.sidebar
     assert set(headers) >= {"body", "face", "prompt", "generate", "queue", *CLOSED}
+    sides, pages = (left + SIDE, right - SIDE), list(headers)
     whole = desk.photograph("all")
-    places = sorted(headers.items(), key=lambda item: item[1])
-    ends = [*(top for _page, top in places[1:]), last_written(whole, left, right)]
-    for (page, top), end in zip(places, ends, strict=True):
-        keep(desk, page, whole.crop((left, top - MARGIN, right, end - MARGIN)))
+    ends = [*list(headers.values())[1:], last_written(whole.crop((sides[0], 0, sides[1], bottom)))]
+    for (page, top), end in zip(headers.items(), ends, strict=True):
+        keep(desk, page, whole.crop((sides[0], top - MARGIN, sides[1], end - MARGIN)))
     fill_the_queue(desk)
     busy = desk.photograph("queue_running")
-    following = whole.crop((left + 40, headers["cast"], left + 140, headers["cast"] + 30))
-    end = found_in(busy, following, left + 40, headers["queue"])
-    keep(desk, "queue", busy.crop((left, headers["queue"] - MARGIN, right, end - MARGIN)))
+    top, end = user.help_tops(busy)[pages.index("queue") :][:2]
+    keep(desk, "queue", busy.crop((sides[0], top - MARGIN, sides[1], end - MARGIN)))
     orders.give("call", operator="cancel_all", options={})
 
 
@@ -95,20 +96,11 @@ def keep(desk: Desk, page: str, picture: Image.Image) -> None:
     assert len(written(picture)) > 10, page
 
 
-def last_written(whole: Image.Image, left: int, right: int) -> int:
+def last_written(picture: Image.Image) -> int:
     """The end of the last panel: below its last words."""
-    return int(written(whole.crop((left, 0, right, whole.height)))[-1]) + 4 * MARGIN
+    return int(written(picture)[-1]) + 4 * MARGIN
 
 
 def written(picture: Image.Image) -> Any:
     """The rows of a picture in which something stands out."""
     return np.flatnonzero(np.ptp(np.asarray(picture.convert("L"), np.int16), axis=1) > 110)
-
-
-def found_in(whole: Image.Image, strip: Image.Image, left: int, top: int) -> int:
-    """The row at which a strip of a picture stands in another one, below `top`."""
-    wanted = np.asarray(strip)
-    for row in range(top + 1, whole.height - strip.height):
-        if np.array_equal(np.asarray(whole.crop((left, row, left + strip.width, row + strip.height))), wanted):
-            return row
-    raise AssertionError("The next panel is not to be seen.")

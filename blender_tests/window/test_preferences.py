@@ -28,8 +28,8 @@ def test_preferences(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     desk.screen.spread("Preferences", *SIZE)
     user.wait("the window is as large as the screen", lambda seen: seen["page"] and seen["page"][2] == SIZE[0])
     orders.give("go_online")
-    whole = desk.photograph("window")
-    whole.crop((0, 0, SIZE[0], user.look()["page"][1] + page_of(desk, "page").height)).save(desk.pictures / "setup.png")
+    height = page_of(desk, "page").height
+    desk.screen.photograph().crop((0, 0, SIZE[0], user.look()["page"][1] + height)).save(desk.pictures / "setup.png")
     # Debian's Blender has no pip: a failure that every such Blender shows.
     orders.give("call", operator="setup_install", options={})
     user.wait("the set-up has ended", lambda seen: not seen["setup"][0], ANSWER_S)
@@ -71,7 +71,8 @@ def test_preferences(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def page_of(desk: Desk, name: str) -> Image.Image:
-    """Keep what stands on the page."""
+    """Keep what stands on the page, with the mouse where nothing answers to it."""
+    desk.screen.move(MARGIN, SIZE[1] // 2)
     whole = desk.photograph(f"{name}_window")
     page = whole.crop(tuple(desk.user.look()["page"]))
     kept = page.crop((0, 0, page.width, int(written(page)[-1]) + MARGIN))

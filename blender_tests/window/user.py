@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 from screen import Screen
 
 TAB, HELP = "UVMap-ID", "uvmap_id.open_documentation("
@@ -49,6 +50,7 @@ class User:
         self._report = report
         self._alive = alive
         self._seen: dict[str, tuple[int, int]] = {}
+        self._help_icon = np.zeros((1, 1), np.bool_)
 
     def look(self) -> Report:
         """What `inside.py` last wrote."""
@@ -150,20 +152,41 @@ class User:
         raise AssertionError(f"No button gives the viewport the shading {shading}.")
 
     def headers(self) -> dict[str, int]:
-        """Where panels begin in the sidebar as it stands: the page of each one's help button -> the button's top."""
-        x, y, width, height = self._region("UI")
-        across = x + width - self._tabs_width - self._help
+        """Where panels begin in the sidebar as it stands: the page of each one's help button -> the button's top.
+
+        From the top down.
+        """
+        _x, y, _width, height = self._region("UI")
+        across = self._across()
         first = next(below for below in range(0, height, self._row // 2) if self._page_under(across, y + below))
         # The button under the mouse looks different.
         self.hover_viewport()
         time.sleep(_DRAWN_S)
-        half = self._row // 2 + 1
-        column = self._screen.photograph().convert("L").crop((across - half, y, across + half, y + height))
+        icons = self._icons(self._screen.photograph())
+        self._help_icon = min(icons, key=lambda icon: abs(icon[0] + len(icon[1]) // 2 - y - first))[1]
+        found = {self._page_under(across, top + self._row // 2): top for top in self._help_tops(icons)}
+        self.hover_viewport()
+        return found
+
+    def help_tops(self, picture: Image.Image) -> list[int]:
+        """Where the help buttons are that a photograph shows, as `headers` has found them before."""
+        return self._help_tops(self._icons(picture))
+
+    def _help_tops(self, icons: list[tuple[int, NDArray[np.bool_]]]) -> list[int]:
+        return [top for top, icon in icons if alike(icon, self._help_icon)]
+
+    def _across(self) -> int:
+        """Where the help buttons are, from the screen's left."""
+        x, _y, width, _height = self._region("UI")
+        return x + width - self._tabs_width - self._help
+
+    def _icons(self, picture: Image.Image) -> list[tuple[int, NDArray[np.bool_]]]:
+        """What is light where help buttons are: its top, and which pixels are."""
+        _x, y, _width, height = self._region("UI")
+        half, across = self._row // 2 + 1, self._across()
+        column = picture.convert("L").crop((across - half, y, across + half, y + height))
         bright = np.asarray(column) > _BRIGHT
-        icons = [(top, bright[top:end]) for top, end in runs(bright.any(axis=1))]
-        help_icon = min(icons, key=lambda icon: abs(icon[0] + len(icon[1]) // 2 - first))[1]
-        tops = [y + top for top, icon in icons if alike(icon, help_icon)]
-        return {self._page_under(across, top + half): top for top in tops}
+        return [(y + top, bright[top:end]) for top, end in runs(np.asarray(bright.any(axis=1)))]
 
     def _page_under(self, x: int, y: int) -> str:
         self._screen.move(x, y)
