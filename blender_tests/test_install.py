@@ -20,7 +20,7 @@ OPERATORS = (
     "use_preset", "use_favourite", "add_favourite", "remove_favourite",
     "history_apply", "history_compare", "history_recall", "recall_file", "history_reveal", "history_delete",
     "history_find", "pack_textures", "open_preferences", "open_documentation", "open_log", "use_projection",
-    "shape_preset", "match_subject", "apply_pose", "copy_key",
+    "shape_preset", "match_subject", "apply_pose", "copy_key", "show_texture",
 )  # fmt: skip
 
 

@@ -108,6 +108,7 @@ def context() -> SimpleNamespace:
         # Without windows Blender's own is 0.
         preferences=SimpleNamespace(system=SimpleNamespace(ui_scale=1.0)),
         active_object=None,
+        space_data=None,
         mode="OBJECT",
     )
 
@@ -213,6 +214,36 @@ def test_a_remark_is_made_once(module: Module) -> None:
     made = [jobs.Job(request, 0, 0, 0.0, state=jobs.JobState.DONE, warnings=warnings) for warnings in said]
     rows = module("snapshot").snapshot_of(made, 0.0, lambda _job: 0).rows
     assert [(row.key, row.notes) for row in rows] == [(made[1].key, ("Dark.",)), (made[2].key, ("Small.",))]
+
+
+@pytest.mark.parametrize(
+    ("shading", "colour", "mode", "shown"),
+    [
+        ("SOLID", "MATERIAL", "OBJECT", True),
+        ("WIREFRAME", "TEXTURE", "OBJECT", True),
+        ("SOLID", "TEXTURE", "OBJECT", False),
+        ("SOLID", "MATERIAL", "PAINT_TEXTURE", False),
+        ("MATERIAL", "MATERIAL", "OBJECT", False),
+        ("RENDERED", "MATERIAL", "OBJECT", False),
+    ],
+)
+def test_a_texture_that_can_not_be_seen_has_a_button(
+    draw: Callable[[], dict[str, list[str]]],
+    module: Module,
+    scene: bpy.types.Scene,
+    context: SimpleNamespace,
+    tmp_path: Path,
+    shading: str,
+    colour: str,
+    mode: str,
+    shown: bool,
+) -> None:
+    context.mode = mode
+    context.space_data = SimpleNamespace(type="VIEW_3D", shading=SimpleNamespace(type=shading, color_type=colour))
+    bpy.ops.uvmap_id.add_mannequin()
+    assert "uvmap_id.show_texture" not in draw()["UVMAP_ID_PT_character"]
+    module("material").assign(scene.uvmap_id.body, module("results").maps_in(make_textures(tmp_path / "a", (1, 2, 3))))
+    assert ("uvmap_id.show_texture" in draw()["UVMAP_ID_PT_character"]) is shown
 
 
 def test_the_body_is_no_target_of_its_own_transfer(
