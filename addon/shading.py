@@ -14,6 +14,5 @@ def hides_textures(context: bpy.types.Context) -> bool:
     space: Any = context.space_data
     if space is None or space.type != "VIEW_3D" or context.mode == painting.MODE:
         return False
-    return space.shading.type == "WIREFRAME" or (
-        space.shading.type == "SOLID" and space.shading.color_type != "TEXTURE"
-    )
+    shown = space.shading.type
+    return shown == "WIREFRAME" or (shown == "SOLID" and space.shading.color_type != "TEXTURE")
