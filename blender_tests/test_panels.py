@@ -241,7 +241,9 @@ def test_a_texture_that_can_not_be_seen_has_a_button(
     context.mode = mode
     context.space_data = SimpleNamespace(type="VIEW_3D", shading=SimpleNamespace(type=shading, color_type=colour))
     bpy.ops.uvmap_id.add_mannequin()
-    assert "uvmap_id.show_texture" not in draw()["UVMAP_ID_PT_character"]
+    bare = draw()
+    assert "uvmap_id.show_texture" not in bare["UVMAP_ID_PT_character"]
+    assert "UVMAP_ID_PT_material" not in bare
     module("material").assign(scene.uvmap_id.body, module("results").maps_in(make_textures(tmp_path / "a", (1, 2, 3))))
     assert ("uvmap_id.show_texture" in draw()["UVMAP_ID_PT_character"]) is shown
 
