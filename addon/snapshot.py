@@ -73,7 +73,7 @@ def snapshot_of(jobs: Sequence[Job], now: float, icon_of: Callable[[Job], int]) 
 def in_words(seconds: float) -> str:
     """A time for a person: "under 1 min", "5 min", "2 h 10 min"."""
     if seconds < 10:
-        return said("a few seconds")
+        return f"{max(1, round(seconds))} s"
     if seconds < _MINUTE:
         return f"{round(seconds / 10) * 10} s"
     if seconds < _HOUR:
