@@ -29,7 +29,7 @@ _FIXES = {
     ErrorCode.BACKEND_NOT_FOUND.value: "uvmap_id.setup_install",
 }
 # The table's columns, each as a share of what is right of the one before; the last one leaves room for buttons.
-_COLUMNS = (0.28, 0.17, 0.4, 0.25, 0.63)
+_COLUMNS = (0.31, 0.165, 0.42, 0.25, 0.66)
 _LICENCE = 2
 _ICONS: dict[str, IconItems] = {"installed": "CHECKMARK", "damaged": "ERROR", "manual": "URL"}
 

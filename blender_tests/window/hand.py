@@ -37,6 +37,9 @@ def obey() -> float:
         try:
             with bpy.context.temp_override(window=bpy.context.window_manager.windows[0]):
                 answer["said"] = _KNOWN[order["do"]](**order["with"])
+            for window in bpy.context.window_manager.windows:
+                for area in window.screen.areas:
+                    area.tag_redraw()
         except Exception:  # noqa: BLE001 - it is the test that is to hear of it.
             answer["error"] = traceback.format_exc()
         written = _answers.with_suffix(".new")
