@@ -57,10 +57,10 @@ def end(context: bpy.types.Context) -> bool:
 def take_brush(paint: Any) -> None:
     """Make a brush and take it: some distributions' Blender comes without any, and nothing would be painted."""
     brush = bpy.data.brushes.get(_BRUSH) or bpy.data.brushes.new(_BRUSH, mode="TEXTURE_PAINT")
-    if not paint.is_property_readonly("brush"):
+    if "asset_activate" not in dir(bpy.ops.brush):
         paint.brush = brush
         return
-    # Newer ones take brushes from assets alone; the file's own are such as well.
+    # Since 4.3 brushes come from assets; the file's own can be such as well.
     brush.asset_mark()
     bpy.ops.brush.asset_activate(asset_library_type="LOCAL", relative_asset_identifier=f"Brush/{_BRUSH}")
 
