@@ -25,7 +25,7 @@ from user import User
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
-_START_S, _STOP_S = 60.0, 10.0
+_START_S, _STOP_S = 120.0, 20.0
 
 
 @pytest.fixture(scope="session")

@@ -12,7 +12,7 @@ from PIL import Image
 from screen import Screen
 from user import User
 
-_ANSWER_S = 60.0
+_ANSWER_S = 120.0
 
 
 class Orders:

@@ -12,7 +12,7 @@ from typing import Self
 from PIL import Image, ImageGrab
 
 SIZE = (1280, 860)
-_STOP_S, _COMMAND_S, _DRAG_S = 5.0, 20.0, 0.03
+_STOP_S, _COMMAND_S, _DRAG_S = 20.0, 60.0, 0.03
 _KEY_DELAY_MS, _WHEEL_DELAY_MS = "12", "25"
 
 

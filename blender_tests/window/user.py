@@ -14,7 +14,7 @@ from PIL import Image
 from screen import Screen
 
 TAB, HELP = "UVMap-ID", "uvmap_id.open_documentation("
-_WAIT_S = 60.0
+_WAIT_S = 120.0
 _LOOK_S = 0.01
 # Blender's buttons are 20 pixels high.
 _ROW, _TAB_STEP, _ICON_STEP = 15, 24, 18
