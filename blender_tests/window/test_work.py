@@ -37,7 +37,7 @@ def test_errors_and_regions(desk: Desk) -> None:
     user.click(SHOW)
     user.wait("the viewport shows materials", lambda seen: seen["view"]["shading"] == "MATERIAL")
 
-    user.toggle(user.headers()["region"])
+    user.open_panel("region")
     orders.give("set_values", values={"region_parts": ["torso"], "prompt": "wearing red shirt, blue jeans"})
     user.click(REGION)
     user.wait("the torso is anew", lambda seen: len(seen["history"]) == 2, JOB_S)

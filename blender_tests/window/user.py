@@ -193,6 +193,15 @@ class User:
         hovered = self.settle()["view"]["hovered"]
         return hovered.partition("page='")[2].partition("'")[0] if hovered.startswith(HELP) else ""
 
+    def open_panel(self, page: str) -> None:
+        """Open the closed panel of that page, wherever it is: scroll where need be."""
+        for _ in self._pages():
+            found = self.headers()
+            if page in found:
+                self.toggle(found[page])
+                return
+        raise AssertionError(f"The sidebar shows no panel {page}.")
+
     def toggle(self, y: int) -> None:
         """Open or close the panel whose header is there."""
         x, _y, width, _height = self._region("UI")
