@@ -158,7 +158,10 @@ class User:
         """
         _x, y, _width, height = self._region("UI")
         across = self._across()
-        first = next(below for below in range(0, height, self._row // 2) if self._page_under(across, y + below))
+        steps = range(0, height, self._row // 2)
+        first = next((below for below in steps if self._page_under(across, y + below)), None)
+        if first is None:
+            return {}
         # The button under the mouse looks different.
         self.hover_viewport()
         time.sleep(_DRAWN_S)
