@@ -20,6 +20,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from build_pages import write_pages
 from joined_wheel import WheelError, join
 
 ROOT = Path(__file__).resolve().parent
@@ -139,7 +140,7 @@ def _stage(staged: Path, platforms: list[str], edition: Edition) -> None:
         shutil.rmtree(staged / INSTALLER)
     else:
         _add_backend(staged / INSTALLER, edition.wheel)
-    shutil.copytree(PAGES, staged / "docs")
+    write_pages(PAGES, staged / "docs")
     if not (staged / "assets" / "mannequin.npz").is_file():
         raise BuildError("addon/assets/mannequin.npz is missing.")
     (staged / "wheels").mkdir()

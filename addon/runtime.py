@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import bpy
@@ -27,7 +28,7 @@ def register() -> None:
     current.begin(
         Current(
             Session(deliver, _launch, wake=_wake),
-            FaceChecks(preferences.backend_command, _faces_folder, recall.absolute, wake=_wake),
+            FaceChecks(_face_command, _faces_folder, recall.absolute, wake=_wake),
             History(),
         )
     )
@@ -155,6 +156,13 @@ def _launch() -> Launching:
     return Launch(preferences.backend_command(), connect=connect) if elsewhere is None else Elsewhere(elsewhere)
 
 
+def _face_command() -> list[str]:
+    """The program that looks at photos; none where textures are made elsewhere and no backend is here."""
+    command, chosen = preferences.backend_command(), preferences.preferences_of()
+    elsewhere = chosen is not None and chosen.place == "REMOTE"
+    return [] if elsewhere and shutil.which(command[0]) is None else command
+
+
 def _wake() -> None:
     # Without windows timers never fire, and one that is left keeps some Blenders from ending.
     if not bpy.app.background:
@@ -178,5 +186,7 @@ def _faces_folder() -> Path:
 def _redraw() -> None:
     for window in bpy.context.window_manager.windows:
         for area in window.screen.areas:
-            if area.type == "VIEW_3D":
-                area.tag_redraw()
+            # The sidebar alone: drawing a large scene anew for a progress bar would make Blender slow.
+            for region in area.regions if area.type == "VIEW_3D" else ():
+                if region.type == "UI":
+                    region.tag_redraw()

@@ -102,6 +102,23 @@ def test_json_folders_and_semicolons(cast: ModuleType, module: Module, tmp_path:
     assert [row.face.name for row in cast.read_cast(folder, defaults(module))] == ["a.png", "b.JPG"]
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_lists_of_spreadsheets_are_read(cast: ModuleType, module: Module, tmp_path: Path, encoding: str) -> None:
+    (tmp_path / "cast.csv").write_bytes("face;name\r\na.png;Ädä\r\n".encode(encoding))
+    (row,) = cast.read_cast(tmp_path / "cast.csv", defaults(module))
+    assert (row.name, row.face, row.problem) == ("Ädä", tmp_path / "a.png", None)
+
+
+@pytest.mark.parametrize(
+    ("header", "said"),
+    [("face,colour", 'nobody knows its column "colour"'), ("face,name,face", 'it has the column "face" twice')],
+)
+def test_a_wrong_column_is_named(cast: ModuleType, module: Module, tmp_path: Path, header: str, said: str) -> None:
+    (tmp_path / "cast.csv").write_text(f"{header}\na.png,b,c\n", encoding="utf-8")
+    with pytest.raises(module("link.errors").UVMapError, match=said):
+        cast.read_cast(tmp_path / "cast.csv", defaults(module))
+
+
 @pytest.mark.parametrize(
     ("cells", "code"),
     [
@@ -143,6 +160,7 @@ def test_a_wrong_row_is_a_problem_of_its_own(
         ("a.csv", b"face,face\na.png,b.png\n"),
         ("a.csv", b'face\n"a.png\n'),
         ("a.csv", b"\xff\xfe\x00"),
+        ("a.csv", "face,name\na.png,Ädä\n".encode("latin-1")),
         ("a.json", b"{}"),
         ("a.json", b"[]"),
         ("a.json", b"["),
