@@ -14,11 +14,14 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 import typer
 
 from uvmap_id import __version__
+from uvmap_id.cli_dataset import dataset
 from uvmap_id.cli_errors import EXIT_FAILED, errors_reported
 from uvmap_id.cli_evaluate import evaluate
 from uvmap_id.cli_face import face as look_at_face
 from uvmap_id.cli_jobs import jobs
 from uvmap_id.cli_serve import keys, serve, stop
+from uvmap_id.cli_synthesise import synthesise
+from uvmap_id.cli_train import train
 from uvmap_id.cli_weights import weights
 from uvmap_id.link.errors import ErrorCode, UVMapError
 from uvmap_id.link.request import (
@@ -52,9 +55,12 @@ app.command()(stop)
 app.add_typer(jobs, name="jobs")
 app.add_typer(keys, name="keys")
 app.add_typer(bodies, name="bodies")
+app.add_typer(dataset, name="dataset")
+dataset.command()(synthesise)
 app.add_typer(weights, name="weights")
 app.command(name="face")(look_at_face)
 app.command()(evaluate)
+app.command()(train)
 
 
 def main() -> None:

@@ -22,6 +22,7 @@ from uvmap_id.link.client import Client
 from uvmap_id.link.connection import STATE_DIR_VARIABLE, Connection, read_connection
 from uvmap_id.link.errors import UVMapError
 from uvmap_id.link.exchange import Event
+from uvmap_id.link.launcher import EXIT_ALREADY_RUNNING
 from uvmap_id.link.messages import Accepted, Acknowledged, Cancelled, Done, Failed, Progress, Purged, Refused
 from uvmap_id.link.photo import photo_hash
 from uvmap_id.link.request import TextureRequest
@@ -90,7 +91,8 @@ class Rig:
                 if connection.pid == self.server.pid:
                     return connection
             code = self.server.poll()
-            if code is not None and code >= 0:
+            # As the launcher does: a worker that was being forked holds a killed server's lock until it has its time.
+            if code is not None and code >= 0 and code != EXIT_ALREADY_RUNNING:
                 raise AssertionError(f"the server ended with {code}: {self.errors.read_text()[-2000:]}")
             if code is not None:
                 self.server = self.spawn(*options)

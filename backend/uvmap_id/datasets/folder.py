@@ -9,9 +9,10 @@ photos/             the faces, where they may be kept
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field, fields
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -22,7 +23,7 @@ from uvmap_id.link.errors import ErrorCode, UVMapError
 
 METADATA = "metadata.jsonl"
 TEXTURES, PHOTOS = "textures", "photos"
-_KINDS = {"prompt": str, "group": str, "gender": str, "photo": str, "seed": int, "scores": dict}
+_TEXTS = ("file_name", "identity", "prompt", "group", "gender", "photo", "photo_sha256", "consent", "licence")
 _HINT = "See docs/datasets.md for the columns of a dataset."
 
 
@@ -42,6 +43,7 @@ class Row:
         consent: On what ground the photo may be used.
         licence: Of the photo.
         scores: Of metrics, by their names.
+        photo_sha256: Of the photo's file, also where the photo itself was not kept.
     """
 
     file_name: str
@@ -55,6 +57,7 @@ class Row:
     consent: str = ""
     licence: str = ""
     scores: dict[str, float] = field(default_factory=dict)
+    photo_sha256: str = ""
 
     @property
     def subject(self) -> str:
@@ -89,32 +92,62 @@ class Dataset:
 def read_dataset(folder: Path) -> Dataset:
     """A dataset as it lies on disk; textures are not opened.
 
+    Links are followed, but not out of the folder: who gets a copy of the dataset must get all of it.
+
     Raises:
         UVMapError: dataset_unreadable, with the line that is wrong; dataset_empty.
     """
     path = folder / METADATA
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise _unreadable(f"{path} can't be read.") from error
-    rows = tuple(_row(line, f"Line {number} of {path}") for number, line in enumerate(lines, 1) if line.strip())
+    rows: list[Row] = []
+    first_seen: dict[str, int] = {}
+    # One person's textures share an embedding: it is held once.
+    embeddings: dict[tuple[float, ...], tuple[float, ...]] = {}
+    root = _resolved(folder)
+    for number, line in _lines(path):
+        where = f"Line {number} of {path}"
+        row = _row(line, where, embeddings)
+        for name in filter(None, (row.file_name, row.photo)):
+            _check_file(folder, root, name, where)
+        same = str(PurePosixPath(row.file_name))
+        if same in first_seen:
+            raise _unreadable(f"{where} lists {row.file_name} again, after line {first_seen[same]}.")
+        first_seen[same] = number
+        rows.append(row)
     if not rows:
         raise UVMapError(ErrorCode.DATASET_EMPTY, f"{path} lists no textures.", _HINT)
-    dataset = Dataset(folder, rows)
-    for row in rows:
-        _check_files(dataset, row)
-    return dataset
+    return Dataset(folder, tuple(rows))
 
 
 def metadata_of(rows: Sequence[Row]) -> str:
     """The text of `metadata.jsonl` for rows."""
-    return "".join(json.dumps(asdict(row), ensure_ascii=False, allow_nan=False) + "\n" for row in rows)
+    return "".join(map(metadata_line, rows))
 
 
-def _row(line: str, where: str) -> Row:
+def metadata_line(row: Row) -> str:
+    """One line of `metadata.jsonl`."""
+    return json.dumps(asdict(row), ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def short_numbers(embedding: NDArray[np.float32]) -> tuple[float, ...]:
+    """An embedding's numbers with no more digits than a float32 needs to be the same again."""
+    return tuple(float(str(value)) for value in embedding)
+
+
+def _lines(path: Path) -> Iterator[tuple[int, str]]:
+    """Lines that hold something, with their numbers. Only a line feed ends a line: JSON may hold all the others."""
+    try:
+        with path.open(encoding="utf-8-sig", newline="\n") as file:
+            for number, line in enumerate(file, 1):
+                if line.strip():
+                    yield number, line
+    except (OSError, UnicodeDecodeError) as error:
+        raise _unreadable(f"{path} can't be read.") from error
+
+
+def _row(line: str, where: str, embeddings: dict[tuple[float, ...], tuple[float, ...]]) -> Row:
     try:
         values = json.loads(line)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise _unreadable(f"{where} is not JSON.") from error
     if not isinstance(values, dict):
         raise _unreadable(f"{where} is no object.")
@@ -124,40 +157,67 @@ def _row(line: str, where: str) -> Row:
     known = {part.name for part in fields(Row)}
     kept: dict[str, Any] = {name: value for name, value in values.items() if name in known and value is not None}
     if "embedding" in kept:
-        kept["embedding"] = _embedding(kept["embedding"], where)
-    for name, kind in (
-        ("prompt", str),
-        ("group", str),
-        ("gender", str),
-        ("photo", str),
-        ("seed", int),
-        ("scores", dict),
-    ):
-        if name in kept and not isinstance(kept[name], kind):
+        embedding = _embedding(kept["embedding"], where)
+        kept["embedding"] = embeddings.setdefault(embedding, embedding)
+    if "scores" in kept:
+        kept["scores"] = _scores(kept["scores"], where)
+    for name, value in kept.items():
+        if not _fits(name, value):
             raise _unreadable(f'{where} has a column "{name}" that is not what it must be.')
     return Row(**kept)
+
+
+def _fits(column: str, value: object) -> bool:
+    if column in _TEXTS:
+        return isinstance(value, str) and not any("\ud800" <= character <= "\udfff" for character in value)
+    if column == "seed":
+        return isinstance(value, int) and not isinstance(value, bool)
+    return True
+
+
+def _scores(values: object, where: str) -> dict[str, float]:
+    """Of metrics; one that is null was not measured."""
+    if not isinstance(values, dict):
+        raise _unreadable(f'{where} has a column "scores" that is not what it must be.')
+    scores = {name: value for name, value in values.items() if value is not None}
+    if not all(_is_number(value) for value in scores.values()):
+        raise _unreadable(f"{where} has a score that is no finite number.")
+    return {name: float(value) for name, value in scores.items()}
+
+
+def _is_number(value: object) -> bool:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    try:
+        return math.isfinite(value)
+    except OverflowError:
+        return False
 
 
 def _embedding(values: object, where: str) -> tuple[float, ...]:
     if values == []:
         return ()
-    numbers = isinstance(values, list) and all(isinstance(value, int | float) for value in values)
-    if not numbers or not isinstance(values, list) or len(values) != EMBEDDING_SIZE:
+    if not isinstance(values, list) or len(values) != EMBEDDING_SIZE:
         raise _unreadable(f"{where} has an embedding that is not {EMBEDDING_SIZE} numbers.")
-    array = np.array(values, np.float64)
-    if not np.isfinite(array).all() or not array.any():
+    if not all(map(_is_number, values)) or not any(values):
         raise _unreadable(f"{where} has an embedding that is zero or not finite.")
     return tuple(map(float, values))
 
 
-def _check_files(dataset: Dataset, row: Row) -> None:
-    root = dataset.folder.resolve()
-    for name in filter(None, (row.file_name, row.photo)):
-        path = dataset.folder / name
-        if not path.resolve().is_relative_to(root):
-            raise _unreadable(f"{name} lies outside of the dataset's folder.")
-        if not path.is_file():
-            raise _unreadable(f"{path} is listed and does not exist.")
+def _resolved(path: Path) -> Path:
+    try:
+        return path.resolve()
+    # A circle of links is a RuntimeError, a name with a zero byte a ValueError.
+    except (OSError, RuntimeError, ValueError) as error:
+        raise _unreadable(f"{path!s:.200} is no path that can be followed.") from error
+
+
+def _check_file(folder: Path, root: Path, name: str, where: str) -> None:
+    path = folder / name
+    if not _resolved(path).is_relative_to(root):
+        raise _unreadable(f"{where} names {name}, which lies outside of the dataset's folder.")
+    if not path.is_file():
+        raise _unreadable(f"{where} names {name}, and there is no such file in {folder}.")
 
 
 def _unreadable(what: str) -> UVMapError:

@@ -85,6 +85,7 @@ class ErrorCode(StrEnum):
     DATASET_UNREADABLE = "dataset_unreadable"
     DATASET_EMPTY = "dataset_empty"
     DATASET_TOO_SMALL = "dataset_too_small"
+    DATASET_UNBALANCED = "dataset_unbalanced"
     CONSENT_MISSING = "consent_missing"
     METRIC_UNKNOWN = "metric_unknown"
     METRIC_UNAVAILABLE = "metric_unavailable"
