@@ -1,5 +1,7 @@
 """A world in which UVMap-ID can be trained from zero in minutes: small textures, and small modules of the real classes.
 
+    python benchmarks/small_world.py FOLDER     # writes FOLDER/weights and FOLDER/dataset
+
 The textures are drawn: a head from the front above a body's cloth, different in skin, hair, eyes, brows, nose and
 mouth. The VAE is diffusers' with weights that are worked out instead of trained: it averages 2 x 2 pixels.
 """
@@ -7,6 +9,7 @@ mouth. The VAE is diffusers' with weights that are worked out instead of trained
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Any, cast
 
@@ -210,3 +213,8 @@ def write_module(folder: Path, config: dict[str, Any], tensors: dict[str, Tensor
     folder.mkdir(parents=True)
     (folder / "config.json").write_text(json.dumps(config, default=str), encoding="utf-8")
     save_file({key: tensor.contiguous() for key, tensor in tensors.items()}, folder / f"{name}.safetensors")
+
+
+if __name__ == "__main__":
+    write_weights(Path(sys.argv[1]) / "weights")
+    write_dataset(Path(sys.argv[1]) / "dataset", 8)

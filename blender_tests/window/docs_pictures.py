@@ -29,7 +29,8 @@ PICTURES = {
     },
     "errors_and_regions/01_no_body.png": "no_body.jpg",
     "errors_and_regions/02_painting.png": "painting.jpg",
-    "errors_and_regions/03_regions.png": "blender_panel.jpg",
+    "errors_and_regions/03_regions.png": "regions.jpg",
+    "generate/05_textured.png": "blender_panel.jpg",
 }
 
 
