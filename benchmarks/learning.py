@@ -66,7 +66,7 @@ def configuration(folder: Path, steps: int, seed: int) -> Config:
                 "batch_size": 8,
                 "learning_rate": 2e-3,
                 "schedule": "cosine",
-                "warmup_steps": 50,
+                "warmup_steps": min(50, steps),
                 "drop_identity": 0.1,
                 "seed": seed,
             },
