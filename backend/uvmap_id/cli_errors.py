@@ -25,6 +25,7 @@ _BAD_ARGUMENTS = frozenset(
         ErrorCode.SEED_OUT_OF_RANGE,
         ErrorCode.RELIGHT_OUT_OF_RANGE,
         ErrorCode.SETTINGS_UNREADABLE,
+        ErrorCode.CONFIG_INVALID,
         ErrorCode.SETTING_OUT_OF_RANGE,
         ErrorCode.REGION_INCOMPLETE,
         ErrorCode.SCHEDULER_UNKNOWN,

@@ -277,7 +277,7 @@ def rate_factor(config: Config, step: int) -> float:
 
 
 def wants_compilation(config: Config, device: torch.device) -> bool:
-    """Whether compiling the U-Net pays: on a CPU it was measured not to, and a short run is over before it does."""
+    """Whether compiling the U-Net may pay: a short run is over before it does, and a processor compiles slowly."""
     training = config.training
     if training.compile == "auto":
         return device.type == "cuda" and training.steps >= _MANY_STEPS and not training.gradient_checkpointing
