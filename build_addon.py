@@ -20,6 +20,9 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from build_pages import write_pages
+from joined_wheel import WheelError, join
+
 ROOT = Path(__file__).resolve().parent
 ADDON = ROOT / "addon"
 LINK = ROOT / "backend" / "uvmap_id" / "link"
@@ -29,13 +32,14 @@ REQUIREMENTS = ROOT / "requirements"
 PAGES = ROOT / "docs" / "panels"
 MANIFEST = "blender_manifest.toml"
 
-# Blender refuses pyzmq 27's mix of cp311 and abi3 wheels on Python 3.13; 26.4.0 has one wheel for each Python.
-PYZMQ = "26.4.0"
-PYTHONS = ("3.11", "3.13")
+# Older ones encrypt seven times slower on Linux: libsodium was built without the processor's vector instructions.
+PYZMQ = "27.3.0"
+# A Python that a wheel is asked for -> the tags of that wheel. The second one serves all newer Pythons as well.
+PYTHONS = {"3.11": "cp311-cp311", "3.13": "cp312-abi3"}
 # Blender's name of a platform -> the name in a wheel's tag.
 PLATFORMS = {
-    "linux-x64": "manylinux2014_x86_64",
-    "linux-arm64": "manylinux2014_aarch64",
+    "linux-x64": "manylinux_2_28_x86_64",
+    "linux-arm64": "manylinux_2_28_aarch64",
     "windows-x64": "win_amd64",
     "macos-arm64": "macosx_10_15_universal2",
     "macos-x64": "macosx_10_15_universal2",
@@ -136,13 +140,11 @@ def _stage(staged: Path, platforms: list[str], edition: Edition) -> None:
         shutil.rmtree(staged / INSTALLER)
     else:
         _add_backend(staged / INSTALLER, edition.wheel)
-    shutil.copytree(PAGES, staged / "docs")
+    write_pages(PAGES, staged / "docs")
     if not (staged / "assets" / "mannequin.npz").is_file():
         raise BuildError("addon/assets/mannequin.npz is missing.")
-    wheels = sorted({wheel for name in platforms for wheel in _wheels(PLATFORMS[name])})
     (staged / "wheels").mkdir()
-    for wheel in wheels:
-        shutil.copyfile(wheel, staged / "wheels" / wheel.name)
+    wheels = [_add_wheel(tag, staged / "wheels") for tag in sorted({PLATFORMS[name] for name in platforms})]
     _complete_manifest(staged / MANIFEST, platforms, [wheel.name for wheel in wheels], edition)
     for path in staged.rglob("*"):
         os.utime(path, (_FILE_TIME, _FILE_TIME))
@@ -164,16 +166,19 @@ def _add_backend(installer: Path, wheel: Path | None) -> None:
         raise BuildError(f"There is no file {wheel}.")
 
 
-def _wheels(tag: str) -> list[Path]:
-    """The wheels of pyzmq for one platform, one for each Python; downloaded once."""
+def _add_wheel(tag: str, folder: Path) -> Path:
+    """Put the wheel of pyzmq for one platform and all Pythons into a folder; its parts are downloaded once."""
     cache = ROOT / "build" / "wheels"
-    found = []
-    for python in PYTHONS:
-        pattern = f"pyzmq-{PYZMQ}-cp{python.replace('.', '')}-*{tag}*.whl"
+    found: list[Path] = []
+    for python, tags in PYTHONS.items():
+        pattern = f"pyzmq-{PYZMQ}-{tags}-*{tag}*.whl"
         if not any(cache.glob(pattern)):
             _download(tag, python, cache)
         found.append(next(cache.glob(pattern)))
-    return found
+    try:
+        return join(found[0], found[1], folder)
+    except WheelError as error:
+        raise BuildError(f"{error} Remove {cache} and try again.") from error
 
 
 def _download(tag: str, python: str, cache: Path) -> None:

@@ -141,6 +141,13 @@ def window(session: nox.Session) -> None:
 
 
 @nox.session(python=False)
+def pictures(session: nox.Session) -> None:
+    """Copy the pictures that the documentation shows from out/window to docs/images."""
+    backend = backend_environment(session, "tests")
+    session.run(program(backend, "python"), "blender_tests/window/docs_pictures.py", external=True)
+
+
+@nox.session(python=False)
 def lint(session: nox.Session) -> None:
     """ruff's rules and format, and pyright's types."""
     folder = environment(session, "lint", python_for(session, BACKEND_PYTHONS), "lint")

@@ -5,6 +5,7 @@ What is wrong with one row is that row's problem; only a list that is none at al
 
 from __future__ import annotations
 
+import codecs
 import csv
 import dataclasses
 import hashlib
@@ -117,14 +118,20 @@ def _records(path: Path) -> list[Any]:
             content = file.read(_SIZE_LIMIT + 1)
         if len(content) > _SIZE_LIMIT:
             raise _unreadable(path, f"it is over {_SIZE_LIMIT // 2**20} MiB", "Split it.")
-        text = content.decode("utf-8-sig")
+        text = content.decode(_encoding(content))
         return _from_json(path, text) if kind == ".json" else _from_csv(path, text)
     except OSError as error:
         raise _unreadable(path, error.strerror or str(error), "Choose a file that you may read.") from error
     except UnicodeDecodeError as error:
-        raise _unreadable(path, "it is not in UTF-8", "Save it again in UTF-8.") from error
+        hint = 'Save it again in UTF-8; in Excel that is "CSV UTF-8".'
+        raise _unreadable(path, "it is not in UTF-8", hint) from error
     except (ValueError, RecursionError, csv.Error) as error:
         raise _unreadable(path, str(error), "Correct it there.") from error
+
+
+def _encoding(content: bytes) -> str:
+    """UTF-8, but for spreadsheets' "Unicode text", which begins with the mark of UTF-16."""
+    return "utf-16" if content[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else "utf-8-sig"
 
 
 def _from_json(path: Path, text: str) -> list[Any]:
@@ -142,10 +149,13 @@ def _from_csv(path: Path, text: str) -> list[Any]:
     header = [name.strip().lower() for name in next(lines, [])]
     known = f"Columns are {', '.join(COLUMNS)}."
     strange = [name for name in header if name not in COLUMNS]
+    twice = [name for name in header if header.count(name) > 1]
     if "face" not in header:
         raise _unreadable(path, 'it has no column "face"', f"{known} The first line names them.")
-    if strange or len(set(header)) < len(header):
-        raise _unreadable(path, f"its columns {', '.join(header)[:200]} hold a strange one or one twice", known)
+    if strange:
+        raise _unreadable(path, f'nobody knows its column "{strange[0][:40]}"', known)
+    if twice:
+        raise _unreadable(path, f'it has the column "{twice[0]}" twice', known)
     return [_record(header, cells) for cells in lines if any(cell.strip() for cell in cells)]
 
 

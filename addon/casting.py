@@ -10,9 +10,9 @@ from pathlib import Path
 
 import bpy
 
-from . import body, cast_bodies, cast_report, material, results
+from . import body, cast_bodies, material, results
 from .cast import Row, request_hash
-from .cast_report import Line, RowState
+from .cast_report import Line, Report, RowState
 from .errors import attempt
 from .jobs import Job, JobState, Origin
 from .link.errors import ErrorCode, Failure, UVMapError
@@ -78,7 +78,8 @@ class Casting:
         self._dressing: tuple[Line, Iterator[None]] | None = None
         self._began: dict[int, float] = {}
         self._reported, self._reported_at = 0, self._clock()
-        cast_report.write(self.lines, options.out)
+        self._report_file = Report(self.lines, options.out)
+        self._report_file.write()
 
     @property
     def ended(self) -> bool:
@@ -100,7 +101,7 @@ class Casting:
         self._jobs.clear()
         self._to_dress.clear()
         self._dressing = None
-        self._report(now=True)
+        self._report()
 
     def give_up(self, failure: Failure) -> None:
         """End it for a reason that concerns all of it."""
@@ -123,14 +124,17 @@ class Casting:
             return None
         self._collect()
         if self.ended:
+            self._report()
             return None
-        # Either of them takes some milliseconds.
-        if self._dressing is not None or self._to_dress:
+        # Each of them takes some milliseconds.
+        if self._report_due():
+            self._report()
+        elif self._dressing is not None or self._to_dress:
             self._dress(scene)
         elif self._waiting and len(self._jobs) < WINDOW:
             self._begin_next(scene)
-        self._report(now=self.ended)
         if self.ended:
+            self._report()
             return None
         eager = self._dressing or self._to_dress or (self._waiting and len(self._jobs) < WINDOW)
         return EAGER_S if eager else BUSY_S
@@ -220,12 +224,14 @@ class Casting:
         line.seconds = self._clock() - began if began is not None else 0.0
         self.changes += 1
 
-    def _report(self, *, now: bool) -> None:
-        due = now or self._clock() - self._reported_at >= _REPORT_EVERY_S
-        if not due or self._reported == self.changes:
+    def _report_due(self) -> bool:
+        return self._reported != self.changes and self._clock() - self._reported_at >= _REPORT_EVERY_S
+
+    def _report(self) -> None:
+        if self._reported == self.changes:
             return
         self._reported, self._reported_at = self.changes, self._clock()
-        written = attempt(lambda: cast_report.write(self.lines, self.options.out))
+        written = attempt(self._report_file.write)
         if isinstance(written, Failure):
             # Maps are kept all the same, and recognised without it.
             self.failure = written

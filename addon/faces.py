@@ -72,7 +72,7 @@ class FaceChecks:
         """Nothing is started before a photo is asked for.
 
         Args:
-            command: The backend's program and its first arguments.
+            command: The backend's program and its first arguments; empty where photos are not to be looked at.
             folder: Where the backend keeps answers and thumbnails.
             absolute: Makes an absolute path of what the user typed.
             clock: Seconds that never go backwards.
@@ -141,17 +141,18 @@ class FaceChecks:
                 raise UVMapError(
                     ErrorCode.FACE_FILE_MISSING, f"There is no file {file}.", "Choose a photo of a face, PNG or JPEG."
                 )
-            if file.suffix.lower() == _EMBEDDING:
+            command = self._command()
+            if file.suffix.lower() == _EMBEDDING or not command:
                 self._answer(path, stamp, FaceView())
                 return
-            self._looking = self._started(path, file, stamp)
+            self._looking = self._started(path, file, stamp, command)
         except UVMapError as error:
             self._answer(path, stamp, FaceView(failure=error.failure))
         except OSError as error:
             self._answer(path, stamp, FaceView(failure=_unable(str(error))))
 
-    def _started(self, path: str, file: Path, stamp: tuple[int, int]) -> _Looking:
-        name, *arguments = self._command()
+    def _started(self, path: str, file: Path, stamp: tuple[int, int], command: Sequence[str]) -> _Looking:
+        name, *arguments = command
         program = shutil.which(name)
         if program is None:
             raise UVMapError(
@@ -161,11 +162,11 @@ class FaceChecks:
             )
         output = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the process
         descriptor, log = tempfile.mkstemp(prefix="uvmap-id-face-")
-        command = [program, *arguments, "face", str(file), "--json", "--cache", str(self._folder())]
+        asked = [program, *arguments, "face", str(file), "--json", "--cache", str(self._folder())]
         flags = subprocess.CREATE_NO_WINDOW if sys.platform == "win32" else 0
         with os.fdopen(descriptor, "wb") as errors:
             process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=output, stderr=errors, creationflags=flags
+                asked, stdin=subprocess.DEVNULL, stdout=output, stderr=errors, creationflags=flags
             )
         return _Looking(path, stamp, process, output, Path(log), self._clock() + _TIMEOUT_S)
 

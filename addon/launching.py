@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from .link.client import Client
 from .link.connection import Connection
 
 
@@ -12,6 +13,10 @@ class Launching(Protocol):
 
     def poll(self) -> Connection | None:
         """The connection of a server that answers, or None while there is none yet."""
+        ...
+
+    def take_client(self) -> Client | None:
+        """The client that such a server has answered already, if there is one: the caller's from now on."""
         ...
 
     def close(self) -> None:
@@ -29,6 +34,9 @@ class Elsewhere:
     def poll(self) -> Connection:
         """The connection."""
         return self._connection
+
+    def take_client(self) -> None:
+        """None has been connected."""
 
     def close(self) -> None:
         """Nothing is held."""

@@ -42,6 +42,8 @@ def build(body: bpy.types.Object, asset: Asset) -> bpy.types.Object:
     armature = bpy.data.armatures.new(body.name)
     rig = bpy.data.objects.new(f"{body.name} Armature", armature)
     rig.show_in_front = True
+    # Thicker bones would hide the texture.
+    armature.display_type = "STICK"
     with _edit_bones(armature) as bones:
         made = [bones.new(str(name)) for name in asset.bone_names]
         for number, bone in enumerate(made):

@@ -84,7 +84,7 @@ def apply_look(material: bpy.types.Material) -> None:
 
 def worn_by(body: bpy.types.Object | None) -> bpy.types.Material | None:
     """The material that shows a texture set on a body, if it wears one."""
-    return None if body is None else _material_of(body)
+    return None if body is None or folder_of(body) is None else _material_of(body)
 
 
 def images_of(body: bpy.types.Object) -> list[bpy.types.Image]:

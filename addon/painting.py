@@ -12,6 +12,7 @@ import bpy
 from .link.errors import ErrorCode, UVMapError
 
 MODE = "PAINT_TEXTURE"
+_BRUSH = "UVMap-ID Mask"
 _WHITE, _BLACK = (1.0, 1.0, 1.0), (0.0, 0.0, 0.0)
 
 
@@ -36,6 +37,8 @@ def begin(context: bpy.types.Context, body: bpy.types.Object, canvas: bpy.types.
     bpy.ops.object.mode_set(mode="TEXTURE_PAINT")
     tools = context.scene.tool_settings
     tools.image_paint.mode, tools.image_paint.canvas = "IMAGE", canvas
+    if tools.image_paint.brush is None:
+        take_brush(tools.image_paint)
     _dip_brush(tools)
     # Material previews show the material, not the canvas.
     _shade(context, "SOLID")
@@ -49,6 +52,17 @@ def end(context: bpy.types.Context) -> bool:
     if was_painting:
         _shade(context, "MATERIAL")
     return was_painting
+
+
+def take_brush(paint: Any) -> None:
+    """Make a brush and take it: some distributions' Blender comes without any, and nothing would be painted."""
+    brush = bpy.data.brushes.get(_BRUSH) or bpy.data.brushes.new(_BRUSH, mode="TEXTURE_PAINT")
+    if "asset_activate" not in dir(bpy.ops.brush):
+        paint.brush = brush
+        return
+    # Since 4.3 brushes come from assets; the file's own can be such as well.
+    brush.asset_mark()
+    bpy.ops.brush.asset_activate(asset_library_type="LOCAL", relative_asset_identifier=f"Brush/{_BRUSH}")
 
 
 def _dip_brush(tools: Any) -> None:

@@ -28,6 +28,9 @@ _FIXES = {
     ErrorCode.DISK_FULL.value: "uvmap_id.setup_install",
     ErrorCode.BACKEND_NOT_FOUND.value: "uvmap_id.setup_install",
 }
+# The table's columns, each as a share of what is right of the one before; the last one leaves room for buttons.
+_COLUMNS = (0.31, 0.165, 0.42, 0.25, 0.66)
+_LICENCE = 2
 _ICONS: dict[str, IconItems] = {"installed": "CHECKMARK", "damaged": "ERROR", "manual": "URL"}
 
 
@@ -122,9 +125,11 @@ def _draw_failure(layout: bpy.types.UILayout, failure: Failure, context: bpy.typ
 def _draw_remote(layout: bpy.types.UILayout, chosen: UVMapIDPreferences, context: bpy.types.Context) -> None:
     for name in ("remote_host", "remote_port", "remote_key"):
         layout.prop(chosen, name)
-    layout.label(text="This tests the connection. Textures are still made on this computer.", icon="INFO")
+    layout.label(text="Textures are made there; photos and prompts travel encrypted.", icon="INFO")
     busy = upkeep.upkeep().testing
-    layout.operator("uvmap_id.remote_test", text="Testing..." if busy else "Test", icon="LINKED")
+    row = layout.row(align=True)
+    row.operator("uvmap_id.remote_test", text="Testing..." if busy else "Test", icon="LINKED")
+    row.operator("uvmap_id.copy_key", icon="COPYDOWN")
     answer = upkeep.upkeep().remote_said
     if isinstance(answer, Failure):
         _draw_failure(layout, answer, context)
@@ -145,8 +150,12 @@ def _draw_weights(layout: bpy.types.UILayout, context: bpy.types.Context) -> Non
         _draw_failure(layout, shelf.failure, context)
     elif shelf.sentence:
         layout.label(text=translated(shelf.sentence), icon="CHECKMARK")
+    if shelf.rows:
+        _draw_cells(layout, (said("Weights"), said("For"), said("Licence"), said("Size"), said("State")))
     for weights in shelf.rows:
         _draw_row(layout, weights, enabled=not shelf.busy)
+    if any(not weights.commercial for weights in shelf.rows):
+        layout.label(text="Red licences forbid commercial use, or nobody stated terms.", icon="INFO")
     if shelf.rows and not shelf.busy:
         _set(layout.operator("uvmap_id.weights_verify", text="Verify All", icon="VIEWZOOM"), "weights", "")
 
@@ -161,14 +170,10 @@ def _draw_progress(layout: bpy.types.UILayout, shelf: Shelf) -> None:
 
 
 def _draw_row(layout: bpy.types.UILayout, weights: Weights, enabled: bool) -> None:
-    split = layout.split(factor=0.3)
-    split.label(text=weights.title, icon=_ICONS.get(weights.state, "BLANK1"))
-    split = split.split(factor=0.55)
-    use = "" if weights.commercial else f" ({said('not commercial')})"
-    split.label(text=f"{translated(weights.purpose)}: {weights.licence}{use}")
-    row = split.row(align=True)
+    size = _size(weights.size) if weights.size else "?"
+    cells = (weights.title, translated(weights.purpose), weights.licence, size, translated(weights.state))
+    row = _draw_cells(layout, cells, _ICONS.get(weights.state, "BLANK1"), red=not weights.commercial)
     row.enabled = enabled
-    row.label(text=weights.state)
     if weights.state == "manual":
         _set(row.operator("wm.url_open", text="", icon="URL"), "url", weights.page)
     elif weights.state != "installed":
@@ -177,6 +182,31 @@ def _draw_row(layout: bpy.types.UILayout, weights: Weights, enabled: bool) -> No
         _button(row, "uvmap_id.weights_verify", "VIEWZOOM", weights)
     if weights.state not in ("manual", "not installed"):
         _button(row, "uvmap_id.weights_remove", "TRASH", weights)
+
+
+def _draw_cells(
+    layout: bpy.types.UILayout, cells: tuple[str, ...], icon: IconItems = "BLANK1", red: bool = False
+) -> bpy.types.UILayout:
+    """A line of the table. Returns where its buttons go.
+
+    Args:
+        layout: Where to.
+        cells: As many as the table has columns.
+        icon: Before the first one.
+        red: The licence is one to be careful with.
+    """
+    rest = layout
+    for number, (text, width) in enumerate(zip(cells, _COLUMNS, strict=True)):
+        rest = rest.split(factor=width)
+        cell = rest.row()
+        cell.alert = red and number == _LICENCE
+        cell.label(text=text, icon=icon if number == 0 else "NONE")
+    return rest.row(align=True)
+
+
+def _size(count: int) -> str:
+    """A number of bytes for a person."""
+    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{max(1, round(count / 1e6))} MB"
 
 
 def _button(row: bpy.types.UILayout, operator: str, icon: IconItems, weights: Weights) -> None:

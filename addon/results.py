@@ -114,7 +114,7 @@ def maps_in(folder: Path) -> TextureMaps:
     """The maps of the texture set in a folder, as its manifest tells of them.
 
     Raises:
-        UVMapError: `settings_unreadable`: its manifest is none. `image_unreadable`: a file is missing.
+        UVMapError: `settings_unreadable`: its manifest is none. `result_damaged`: a file is missing.
     """
     try:
         maps = read_manifest(folder)["maps"]
@@ -132,5 +132,5 @@ def maps_in(folder: Path) -> TextureMaps:
 
 def _missing(path: Path) -> UVMapError:
     return UVMapError(
-        ErrorCode.IMAGE_UNREADABLE, f"The file {path} is missing.", "Choose the folder of a complete texture set."
+        ErrorCode.RESULT_DAMAGED, f"The file {path} is missing.", "Choose the folder of a complete texture set."
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import bpy
@@ -14,7 +15,7 @@ from .history import History, body_of, scene_of
 from .launching import Elsewhere, Launching
 from .link.errors import Failure
 from .link.launcher import Launch
-from .session import EAGER_S, Delivery, Job, Session, Step
+from .session import EAGER_S, Delivery, Job, Session, Step, connect
 from .snapshot import snapshot_of
 
 __all__ = ["deliver", "register", "session", "unregister", "watch"]
@@ -27,7 +28,7 @@ def register() -> None:
     current.begin(
         Current(
             Session(deliver, _launch, wake=_wake),
-            FaceChecks(preferences.backend_command, _faces_folder, recall.absolute, wake=_wake),
+            FaceChecks(_face_command, _faces_folder, recall.absolute, wake=_wake),
             History(),
         )
     )
@@ -152,7 +153,14 @@ def _on_timer() -> float | None:
 def _launch() -> Launching:
     """Looks for the backend that the preferences name, and starts one on this computer."""
     elsewhere = preferences.remote_backend()
-    return Launch(preferences.backend_command()) if elsewhere is None else Elsewhere(elsewhere)
+    return Launch(preferences.backend_command(), connect=connect) if elsewhere is None else Elsewhere(elsewhere)
+
+
+def _face_command() -> list[str]:
+    """The program that looks at photos; none where textures are made elsewhere and no backend is here."""
+    command, chosen = preferences.backend_command(), preferences.preferences_of()
+    elsewhere = chosen is not None and chosen.place == "REMOTE"
+    return [] if elsewhere and shutil.which(command[0]) is None else command
 
 
 def _wake() -> None:
@@ -178,5 +186,7 @@ def _faces_folder() -> Path:
 def _redraw() -> None:
     for window in bpy.context.window_manager.windows:
         for area in window.screen.areas:
-            if area.type == "VIEW_3D":
-                area.tag_redraw()
+            # The sidebar alone: drawing a large scene anew for a progress bar would make Blender slow.
+            for region in area.regions if area.type == "VIEW_3D" else ():
+                if region.type == "UI":
+                    region.tag_redraw()

@@ -29,7 +29,7 @@ from .link.messages import Accepted, Cancelled, Done, Failed, Preview, Progress,
 from .link.photo import check_photos
 from .link.request import TextureRequest
 
-__all__ = ["BUSY_S", "Deliver", "Delivery", "Job", "JobState", "Origin", "Session", "Step", "outcome"]
+__all__ = ["BUSY_S", "Deliver", "Delivery", "Job", "JobState", "Origin", "Session", "Step", "connect", "outcome"]
 
 # Seconds between ticks: while jobs are made, and while an answer or the next step is due at once.
 BUSY_S, EAGER_S = 0.1, 0.005
@@ -49,6 +49,11 @@ _ENDED_UNEXPECTEDLY = Failure(
 )
 
 
+def connect(connection: Connection) -> Client:
+    """A client that is known as this Blender. Raises `UVMapError` where the backend speaks another protocol."""
+    return Client.connect(connection, "blender", _SESSION)
+
+
 class Session:
     """Submits jobs, follows them, and hands each finished texture set to `deliver`."""
 
@@ -56,7 +61,7 @@ class Session:
         self,
         deliver: Deliver,
         launch: Callable[[], Launching],
-        connect: Callable[[Connection], Client] = lambda connection: Client.connect(connection, "blender", _SESSION),
+        connect: Callable[[Connection], Client] = connect,
         clock: Callable[[], float] = time.monotonic,
         wake: Callable[[], None] = lambda: None,
     ) -> None:
@@ -280,7 +285,8 @@ class Session:
             connection = self._launching.poll()
             if connection is None:
                 return
-            self._client = self._connect(connection)
+            # A second handshake would take as long as the first.
+            self._client = self._launching.take_client() or self._connect(connection)
             self._launching.close()
             self._launching = None
         # One a tick: a photo is hashed and copied on its way.

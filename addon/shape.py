@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from . import mannequin_rig
 from .link.errors import ErrorCode, UVMapError
+from .mannequin_asset import Asset
 from .material import MANNEQUIN
 
 PRESETS_FILE = Path(__file__).parent / "assets" / "shape_presets.toml"
@@ -83,19 +84,25 @@ def set_values(body: bpy.types.Object, values: Mapping[str, float]) -> None:
     if reason:
         raise UVMapError(ErrorCode.BODY_MISSING, reason)
     keys = _keys(body)
-    for name in SLIDERS.keys() & values.keys():
-        keys[f"{name}-"].value, keys[f"{name}+"].value = _clamp(-values[name]), _clamp(values[name])
-    shares = [_clamp(values.get(name, 0.0)) for name in ANCESTRIES]
-    if ANCESTRIES & values.keys():
-        total = sum(shares)
-        for name, share in zip(ANCESTRIES, shares, strict=True):
-            keys[name].value = (share - min(shares)) / total if total else 0.0
+    for name, value in _shares_of_keys(values).items():
+        keys[name].value = value
     for key in _combined(keys):
         key.value = np.prod([keys[name].value for name in key.name.split(_BOTH)])
     rig = mannequin_rig.rig_of(body)
     # Joints are the mean of some vertices; a mesh that was edited has others.
     if rig is not None and rig.data.library is None and len(body.data.vertices) == body.data[MANNEQUIN]:
         mannequin_rig.follow(rig, _offsets(body))
+
+
+def offsets_of(asset: Asset, values: Mapping[str, float]) -> NDArray[np.float32]:
+    """(V, 3) how far a new mannequin's vertices lie from the neutral ones when its sliders stand so."""
+    known = _shares_of_keys(values)
+    offsets = np.zeros_like(asset.vertices)
+    for number, name in enumerate(asset.shape_names.tolist()):
+        share = float(np.prod([known.get(part, 0.0) for part in name.split(_BOTH)]))
+        if share > 0:
+            offsets += np.float32(share) * (asset.key_points(number) - asset.vertices)
+    return offsets
 
 
 def with_share(shares: Mapping[str, float], name: str, share: float) -> dict[str, float]:
@@ -115,6 +122,17 @@ def read_presets(path: Path = PRESETS_FILE) -> dict[str, dict[str, float]]:
 
 def _key_names() -> list[str]:
     return [f"{name}{end}" for name in SLIDERS for end in "-+"] + list(ANCESTRIES)
+
+
+def _shares_of_keys(values: Mapping[str, float]) -> dict[str, float]:
+    """How much of each of the keys that sliders move; those that nothing is said about are left out."""
+    shares = {f"{name}-": _clamp(-values[name]) for name in SLIDERS.keys() & values.keys()}
+    shares |= {f"{name}+": _clamp(values[name]) for name in SLIDERS.keys() & values.keys()}
+    if ANCESTRIES & values.keys():
+        ancestry = {name: _clamp(values.get(name, 0.0)) for name in ANCESTRIES}
+        total, common = sum(ancestry.values()), min(ancestry.values())
+        shares |= {name: (share - common) / total if total else 0.0 for name, share in ancestry.items()}
+    return shares
 
 
 def _combined(keys: Any) -> list[bpy.types.ShapeKey]:

@@ -63,7 +63,9 @@ def snapshot_of(jobs: Sequence[Job], now: float, icon_of: Callable[[Job], int]) 
         now: The session's clock.
         icon_of: The icon of a job's preview.
     """
-    rows = tuple(_row(job, now, icon_of(job)) for job in jobs if job.state is not JobState.DONE or job.warnings)
+    news = _news(jobs)
+    shown = [job for job in jobs if job.state is not JobState.DONE or news[job.key]]
+    rows = tuple(_row(job, now, icon_of(job), news[job.key]) for job in shown)
     unended = [job for job in jobs if not job.ended]
     return Snapshot(rows, len(unended), _whole(unended, jobs, now))
 
@@ -71,7 +73,7 @@ def snapshot_of(jobs: Sequence[Job], now: float, icon_of: Callable[[Job], int]) 
 def in_words(seconds: float) -> str:
     """A time for a person: "under 1 min", "5 min", "2 h 10 min"."""
     if seconds < 10:
-        return said("a few seconds")
+        return f"{max(1, round(seconds))} s"
     if seconds < _MINUTE:
         return f"{round(seconds / 10) * 10} s"
     if seconds < _HOUR:
@@ -80,9 +82,19 @@ def in_words(seconds: float) -> str:
     return f"{hours} h {rest} min"
 
 
-def _row(job: Job, now: float, icon: int) -> Row:
+def _news(jobs: Sequence[Job]) -> dict[str, tuple[str, ...]]:
+    """What each job warns of, by its key; what several that are done warn of is said once, by the newest of them."""
+    said_already, news = set[str](), dict[str, tuple[str, ...]]()
+    for job in reversed(jobs):
+        news[job.key] = tuple(warning for warning in job.warnings if warning not in said_already)
+        if job.state is JobState.DONE:
+            said_already.update(job.warnings)
+    return news
+
+
+def _row(job: Job, now: float, icon: int, warnings: tuple[str, ...]) -> Row:
     label = f"{job.request.prompt[:_LABEL_LIMIT]} · {job.request.seed}"
-    notes = (*((job.notice,) if job.notice else ()), *job.warnings)
+    notes = (*((job.notice,) if job.notice else ()), *warnings)
     return Row(job.key, job.owner, label, _text(job, now), job.fraction, job.state, icon, job.failure, notes)
 
 

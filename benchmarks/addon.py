@@ -1,7 +1,8 @@
 """How long the extension keeps Blender waiting: prints the table of docs/performance.md.
 
 Run with a Python that has the bpy wheel: `python benchmarks/addon.py`. The backend is one that follows a script, over
-the real link; everything on Blender's side is real.
+the real link; everything on Blender's side is real. With `--backend PROGRAM`, clicks are also measured with a real
+backend, the program `uvmap-id`, that stores each job before it says so; its queue is paused, so that no engine runs.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=50, help="of each measurement")
     parser.add_argument("--sets", type=int, default=12, help="4K sets that arrive while 8 jobs run")
+    parser.add_argument("--backend", type=Path, metavar="PROGRAM", help="the real uvmap-id")
     options = parser.parse_args()
     install()
     for name in ("body", "face"):
@@ -48,11 +50,17 @@ def main() -> int:
         returned, accepted = bench.click(options.rounds * 4, size)
         row(f"click until it returns, {name} photo", returned)
         row(f"click until the backend has accepted, {name} photo", accepted)
+    row("the same, nothing connected yet", bench.first_click(options.rounds, 2**20))
     whole, ticks = bench.assigned(options.rounds)
     row("done until the material is assigned, 2K x 3 maps", whole)
     row("each tick of that", ticks)
     row("tick, 8 jobs running, 4K sets arriving, linked", bench.busy(options.sets, linked=True))
     row("tick, the same, copied to another disk", bench.busy(max(2, options.sets // 4), linked=False))
+    if options.backend is not None:
+        bench.use(options.backend.resolve())
+        row("1 MB and a line made durable on this disk, by nobody else", durable(options.rounds * 4))
+        for size, name in ((10_000, "10 KB"), (2**20, "1 MB")):
+            row(f"click until a real backend has stored it, {name} photo", bench.click(options.rounds * 4, size)[1])
     bench.close()
     return 0
 
@@ -103,6 +111,27 @@ def registering(rounds: int) -> Times:
     return took
 
 
+def durable(rounds: int) -> Times:
+    """What a backend has to wait for at least that may not forget a photo and a job."""
+    took, content = [], os.urandom(2**20)
+    folder = _WORK / "durable"
+    folder.mkdir()
+    with (folder / "log").open("ab", buffering=0) as log:
+        for number in range(rounds):
+            watch = Stopwatch()
+            with (folder / str(number)).open("xb", buffering=0) as photo:
+                photo.write(content)
+                os.fsync(photo.fileno())
+            descriptor = os.open(folder, os.O_RDONLY)
+            os.fsync(descriptor)
+            os.close(descriptor)
+            log.write(content[:4096])
+            os.fsync(log.fileno())
+            took.append(watch.read())
+            (folder / str(number)).unlink()
+    return took
+
+
 def texture_set(folder: Path, size: int) -> Path:
     """Maps whose files are as large as those of a photo: half noise."""
     folder.mkdir()
@@ -142,6 +171,18 @@ class Bench:
         self._set.unlink(missing_ok=True)
         self._set.symlink_to(self._sets[size])
 
+    def use(self, program: Path) -> None:
+        """Another backend, one that begins no job."""
+        module("link.launcher").stop_server()
+        self.until(lambda: not self._session.busy)
+        os.environ["UVMAP_ID_BACKEND"], os.environ["UVMAP_ID_STATE_DIR"] = str(program), str(_WORK / "real")
+        connection = module("link.launcher").ensure_server((str(program),))
+        with module("link.client").Client.connect(connection, "benchmark") as client:
+            client.wait_until_welcome()
+            client.pause()
+            while not any(getattr(event, "paused", "") for event in client.poll()):
+                time.sleep(0.01)
+
     def idle(self, ticks: int) -> Times:
         job = self._submit("wait")
         self.until(lambda: job.state.value == "queued")
@@ -150,23 +191,33 @@ class Bench:
         return took
 
     def click(self, rounds: int, size: int) -> tuple[Times, Times]:
-        """Each job is accepted while another one keeps the connection, as between two clicks of a session of work."""
-        (_WORK / "face.jpg").write_bytes(os.urandom(size))
+        """Each job has a photo that the backend doesn't have yet, and another job keeps the connection meanwhile."""
         keeper = self._submit("wait")
-        self.until(lambda: keeper.state.value == "queued")
+        self.until(lambda: keeper.state.value != "starting")
         returned, accepted = [], []
         for _ in range(rounds):
-            watch = Stopwatch()
-            job = self._submit("wait")
-            delay = self._tick()
-            returned.append(watch.read())
-            while job.state.value == "starting":
-                time.sleep(delay)
-                delay = self._tick()
-            accepted.append(watch.read())
-            self._end([job])
+            for times, one in zip((returned, accepted), self._one_click(size), strict=True):
+                times.append(one)
         self._end([keeper])
         return returned, accepted
+
+    def first_click(self, rounds: int, size: int) -> Times:
+        """The backend runs, and there is no job that keeps a connection to it."""
+        return [self._one_click(size)[1] for _ in range(rounds)]
+
+    def _one_click(self, size: int) -> Times:
+        """Until it returns, and until the backend has accepted."""
+        (_WORK / "face.jpg").write_bytes(os.urandom(size))
+        watch = Stopwatch()
+        job = self._submit("wait")
+        delay = self._tick()
+        returned = watch.read()
+        while job.state.value == "starting":
+            time.sleep(delay)
+            delay = self._tick()
+        accepted = watch.read()
+        self._end([job])
+        return [returned, accepted]
 
     def assigned(self, rounds: int) -> tuple[Times, Times]:
         whole, ticks = [], []
@@ -225,6 +276,9 @@ class Bench:
         self.until(lambda: all(job.ended for job in jobs))
         for job in jobs:
             self._session.dismiss(job)
+        # What the backend is still to forget of these is no part of the next measurement.
+        client = self._session._client
+        self.until(lambda: client is None or not client.acknowledging)
 
     def _timed(self) -> tuple[float, float]:
         watch = Stopwatch()

@@ -8,7 +8,8 @@ A real server with a worker of its own, in a temporary state folder, is asked by
   between two processes without CURVE and without a server's work, in turn with the others.
 - Maps: 8 MB in four files that can't be compressed, from the call that asks for them, as it follows `Done`, until
   every byte is in files of the client's own, has its hash and is kept by the disk; "pulled" in chunks as from another
-  machine, and "copied" as on the server's own, in turn.
+  machine, and "copied" as on the server's own, in turn, each set for the first time; and "just written": what a
+  program takes to have the same bytes kept by the disk, with nothing to fetch or to check.
 - Start: from `ensure_server` without a server until its handshake is answered, seconds and the processor's seconds;
   the first start in a state folder makes keys and a database, the others find them.
 
@@ -37,6 +38,7 @@ from uvmap_id.engines.base import Report, TextureSet
 from uvmap_id.link.channel import Channel
 from uvmap_id.link.client import Client
 from uvmap_id.link.connection import STATE_DIR_VARIABLE, Connection, remote_connection, state_dir
+from uvmap_id.link.disk import sync_folder, write_synced
 from uvmap_id.link.keys import AuthorizedKeys, new_key_pair
 from uvmap_id.link.launcher import ensure_server, stop_server
 from uvmap_id.link.messages import PROTOCOL, Done, Hello
@@ -136,27 +138,43 @@ def round_trips(connection: Connection, repeats: int) -> tuple[list[float], list
     return list(through), list(plain)
 
 
-def make_maps(client: Client) -> Done:
-    request = TextureRequest(hashlib.sha256(PHOTO).hexdigest(), "noise", extra_maps=("subsurface",), size=1024)
-    done = client.wait(client.submit(request, (PHOTO,)), timeout_s=60)
-    print(f"maps: {sum(file.size for file in done.files) / 1e6:.1f} MB in {len(done.files)} files")
-    return done
+def make_maps(client: Client, seed: int) -> Done:
+    request = TextureRequest(
+        hashlib.sha256(PHOTO).hexdigest(), "noise", extra_maps=("subsurface",), size=1024, seed=seed
+    )
+    return client.wait(client.submit(request, (PHOTO,)), timeout_s=60)
 
 
-def fetches(connection: Connection, folder: Path, repeats: int) -> tuple[list[float], list[float]]:
-    """Milliseconds for maps that are pulled, and copied. Whose they are is who asks, so each client makes its own."""
+def fetches(connection: Connection, folder: Path, repeats: int) -> tuple[list[float], list[float], list[float]]:
+    """Milliseconds for maps that are pulled, and copied, each for the first time; and of the same bytes just written.
+
+    Whose they are is who asks, so each client makes its own.
+    """
     keys = new_key_pair()
     AuthorizedKeys(state_dir()).add(keys.public, "benchmark")
     time.sleep(1.1)
     far = remote_connection(connection.endpoint, connection.server_key, keys)
     with Client.connect(far) as pulling, Client.connect(connection) as copying:
-        jobs = {client: make_maps(client).job for client in (pulling, copying)}
         took: dict[Client, list[float]] = {pulling: [], copying: []}
+        written = []
         for number in range(repeats):
-            for client, job in jobs.items():
-                into = folder / f"{len(took[client])}-{id(client)}-{number}"
-                took[client].append(milliseconds(lambda c=client, j=job, i=into: c.wait_until_fetched(j, i, 30)))
-    return took[pulling], took[copying]
+            for client, times in took.items():
+                done, into = make_maps(client, number), folder / f"{number}-{id(client)}"
+                times.append(milliseconds(lambda c=client, j=done.job, i=into: c.wait_until_fetched(j, i, 30)))
+                client.acknowledge(done.job)
+            contents = [path.read_bytes() for path in (folder / f"{number}-{id(copying)}").iterdir()]
+            written.append(milliseconds(lambda c=contents, i=folder / f"{number}-written": write(c, i)))
+            if number == 0:
+                print(f"maps: {sum(map(len, contents)) / 1e6:.1f} MB in {len(contents)} files")
+    return took[pulling], took[copying], written
+
+
+def write(contents: list[bytes], folder: Path) -> None:
+    """What any program would have to wait for that keeps these files."""
+    folder.mkdir()
+    for number, content in enumerate(contents):
+        write_synced(folder / str(number), content)
+    sync_folder(folder)
 
 
 def starts(state: Path) -> tuple[list[float], list[float], list[float]]:
@@ -190,7 +208,7 @@ def measure(repeats: int) -> str:
         try:
             connection = ensure_server(COMMAND)
             through, bare = round_trips(connection, repeats)
-            pulled, copied = fetches(connection, folder, max(10, repeats // 50))
+            pulled, copied, written = fetches(connection, folder, max(10, repeats // 50))
         finally:
             stop_server()
         first, later, busy = starts(folder)
@@ -204,6 +222,7 @@ def measure(repeats: int) -> str:
         line("the same, bare", bare),
         line("8 MB of maps, pulled", pulled, 30),
         line("8 MB of maps, copied", copied, 30),
+        line("8 MB just written", written),
         line("start, first in its folder", first, 500),
         line("start, later", later, 500),
         line("processor's time of a server from start to end", busy),

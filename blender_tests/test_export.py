@@ -226,5 +226,5 @@ def test_command_exports_a_texture_set(
     assert capfd.readouterr().out.strip().endswith(str(tmp_path / "c.glb"))
     assert len(glb_content(tmp_path / "c.glb")[0]["images"]) >= 3
     assert module("cli").main(["export", "--textures", str(tmp_path / "none"), "--out", str(tmp_path / "d.glb")]) == 1
-    assert "image_unreadable" in capfd.readouterr().err
+    assert "result_damaged" in capfd.readouterr().err
     assert not (tmp_path / "d.glb").exists()

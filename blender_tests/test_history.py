@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shutil
 import struct
 import zlib
 from collections.abc import Callable
@@ -188,9 +189,31 @@ def test_maps_that_are_gone_are_an_answer(character: bpy.types.Scene, module: Mo
     first, _ = made(module, character, "first", (1, 2, 3)), made(module, character, "second", (1, 2, 4))
     (first / "manifest.json").unlink()
     character.uvmap_id.history_index = 0
-    with pytest.raises(RuntimeError, match="image_unreadable"):
+    with pytest.raises(RuntimeError, match="result_damaged"):
         bpy.ops.uvmap_id.history_apply()
     assert worn(module, character).name == "second"
+    shutil.rmtree(first)
+    for name in ("apply", "compare", "reveal"):
+        with pytest.raises(RuntimeError, match=r"result_damaged: The maps are gone: .* Recall Settings"):
+            getattr(bpy.ops.uvmap_id, f"history_{name}")()
+    assert worn(module, character).name == "second"
+
+
+def test_a_compared_set_that_is_gone_is_not_shown(character: bpy.types.Scene, module: Module) -> None:
+    first, second = (made(module, character, name, (200, 30, shade)) for name, shade in (("first", 1), ("second", 2)))
+    character.uvmap_id.history_index = 0
+    bpy.ops.uvmap_id.history_compare()
+    shutil.rmtree(second)
+    for _ in range(2):
+        assert bpy.ops.uvmap_id.history_compare() == {"FINISHED"}
+        assert worn(module, character) == first
+
+
+def test_what_is_gone_is_not_packed(character: bpy.types.Scene, module: Module) -> None:
+    (made(module, character, "first", (1, 2, 3)) / "normal.png").unlink()
+    with pytest.raises(RuntimeError, match=r"result_damaged: The maps are gone: there is no .*normal\.png"):
+        bpy.ops.uvmap_id.pack_textures()
+    assert not any(image.packed_file for image in module("material").images_of(character.uvmap_id.body))
 
 
 def test_thumbnails_come_out_of_the_base_colour(module: Module, tmp_path: Path, textures: Path) -> None:

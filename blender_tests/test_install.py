@@ -20,7 +20,7 @@ OPERATORS = (
     "use_preset", "use_favourite", "add_favourite", "remove_favourite",
     "history_apply", "history_compare", "history_recall", "recall_file", "history_reveal", "history_delete",
     "history_find", "pack_textures", "open_preferences", "open_documentation", "open_log", "use_projection",
-    "shape_preset", "match_subject", "apply_pose",
+    "shape_preset", "match_subject", "apply_pose", "copy_key", "show_texture",
 )  # fmt: skip
 
 
@@ -34,7 +34,7 @@ def test_panel_sits_in_its_own_tab() -> None:
     [
         *((name, "character", False) for name in ("body", "face", "prompt", "generate", "queue")),
         *((name, "character", True) for name in ("history", "material", "export", "shape", "pose")),
-        *((name, "generate", True) for name in ("maps", "advanced")),
+        *((name, "generate", True) for name in ("region", "maps", "advanced")),
         ("more_faces", "face", True),
     ],
 )
@@ -43,6 +43,7 @@ def test_panels_are_parts_of_it(name: str, parent: str, closed: bool) -> None:
     assert panel.bl_parent_id == f"UVMAP_ID_PT_{parent}"
     assert ("DEFAULT_CLOSED" in panel.bl_options) is closed
     assert panel.__doc__
+    assert panel.page or name == "more_faces"
 
 
 @pytest.mark.parametrize(("engine", "shown"), [("auto", True), ("uvmap-id", True), ("projection", False)])

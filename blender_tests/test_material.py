@@ -137,7 +137,7 @@ def test_images_beside_a_saved_file_are_relative(assign: Assign, textures: Path,
 
 def test_an_incomplete_set_is_refused(assign: Assign, textures: Path, module: Callable[[str], ModuleType]) -> None:
     (textures / "normal.png").unlink()
-    with pytest.raises(module("link.errors").UVMapError, match="image_unreadable"):
+    with pytest.raises(module("link.errors").UVMapError, match="result_damaged"):
         assign(textures)
 
 

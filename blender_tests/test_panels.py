@@ -101,15 +101,21 @@ def _operator(name: str) -> Any:
 
 
 @pytest.fixture
-def draw(module: Module, scene: bpy.types.Scene) -> Callable[[], dict[str, list[str]]]:
-    """Draws all panels that would be drawn, and tells what of."""
-    context = SimpleNamespace(
+def context() -> SimpleNamespace:
+    """What panels are drawn in."""
+    return SimpleNamespace(
         region=SimpleNamespace(width=300),
         # Without windows Blender's own is 0.
         preferences=SimpleNamespace(system=SimpleNamespace(ui_scale=1.0)),
         active_object=None,
+        space_data=None,
         mode="OBJECT",
     )
+
+
+@pytest.fixture
+def draw(module: Module, scene: bpy.types.Scene, context: SimpleNamespace) -> Callable[[], dict[str, list[str]]]:
+    """Draws all panels that would be drawn, and tells what of."""
 
     def drawn() -> dict[str, list[str]]:
         context.scene = bpy.context.scene
@@ -202,6 +208,56 @@ def test_all_states_of_jobs_and_photos(
         current.faces.close()
 
 
+def test_a_remark_is_made_once(module: Module) -> None:
+    jobs, request = module("jobs"), module("link.request").TextureRequest("0" * 64, "jeans")
+    said = (("Small.",), ("Small.", "Dark."), ("Small.",), ())
+    made = [jobs.Job(request, 0, 0, 0.0, state=jobs.JobState.DONE, warnings=warnings) for warnings in said]
+    rows = module("snapshot").snapshot_of(made, 0.0, lambda _job: 0).rows
+    assert [(row.key, row.notes) for row in rows] == [(made[1].key, ("Dark.",)), (made[2].key, ("Small.",))]
+
+
+@pytest.mark.parametrize(
+    ("shading", "colour", "mode", "shown"),
+    [
+        ("SOLID", "MATERIAL", "OBJECT", True),
+        ("WIREFRAME", "TEXTURE", "OBJECT", True),
+        ("SOLID", "TEXTURE", "OBJECT", False),
+        ("SOLID", "MATERIAL", "PAINT_TEXTURE", False),
+        ("MATERIAL", "MATERIAL", "OBJECT", False),
+        ("RENDERED", "MATERIAL", "OBJECT", False),
+    ],
+)
+def test_a_texture_that_can_not_be_seen_has_a_button(
+    draw: Callable[[], dict[str, list[str]]],
+    module: Module,
+    scene: bpy.types.Scene,
+    context: SimpleNamespace,
+    tmp_path: Path,
+    shading: str,
+    colour: str,
+    mode: str,
+    shown: bool,
+) -> None:
+    context.mode = mode
+    context.space_data = SimpleNamespace(type="VIEW_3D", shading=SimpleNamespace(type=shading, color_type=colour))
+    bpy.ops.uvmap_id.add_mannequin()
+    bare = draw()
+    assert "uvmap_id.show_texture" not in bare["UVMAP_ID_PT_character"]
+    assert "UVMAP_ID_PT_material" not in bare
+    module("material").assign(scene.uvmap_id.body, module("results").maps_in(make_textures(tmp_path / "a", (1, 2, 3))))
+    assert ("uvmap_id.show_texture" in draw()["UVMAP_ID_PT_character"]) is shown
+
+
+def test_the_body_is_no_target_of_its_own_transfer(
+    draw: Callable[[], dict[str, list[str]]], scene: bpy.types.Scene, context: SimpleNamespace
+) -> None:
+    bpy.ops.uvmap_id.add_mannequin()
+    context.active_object = scene.uvmap_id.body
+    assert "Select the mesh to transfer to" in draw()["UVMAP_ID_PT_export"]
+    context.active_object = bpy.data.objects.new("Other", bpy.data.meshes.new("Other"))
+    assert "To: Other" in draw()["UVMAP_ID_PT_export"]
+
+
 def test_a_cast(
     draw: Callable[[], dict[str, list[str]]], module: Module, scene: bpy.types.Scene, tmp_path: Path
 ) -> None:
@@ -216,7 +272,7 @@ def test_a_cast(
     current.cast.lines[46].failure = failure("face_not_found", "No face.", "Another photo.")
     drawn = draw()["UVMAP_ID_PT_cast"]
     assert "uvmap_id.cast_stop" in drawn
-    assert {"3 of 50, 1 failed", "Ada 49", "Ada 47", "20 more are in the report"} <= set(drawn)
+    assert {"3 / 50, 1 failed", "Ada 49", "Ada 47", "20 more are in the report"} <= set(drawn)
     assert "No face. Another photo." in " ".join(drawn)
     current.cast.give_up(failure("backend_not_found", "No backend.", "Set it up."))
     drawn = draw()["UVMAP_ID_PT_cast"]

@@ -245,6 +245,15 @@ def test_a_hidden_body_is_not_painted_on(ready: bpy.types.Scene) -> None:
     assert names_in_file() == before
 
 
+def test_a_blender_without_brushes_gets_one(ready: bpy.types.Scene, module: Module) -> None:
+    bpy.ops.uvmap_id.paint_mask()
+    paint = bpy.context.scene.tool_settings.image_paint
+    for _ in range(2):
+        module("painting").take_brush(paint)
+        assert paint.brush.name == "UVMap-ID Mask"
+    assert [brush.name for brush in bpy.data.brushes].count("UVMap-ID Mask") == 1
+
+
 def wear(
     module: Module,
     scene: bpy.types.Scene,

@@ -136,7 +136,7 @@ def test_a_silent_backend_is_noticed(
     monkeypatch.setattr(module("link.exchange"), "HUNG_S", 0.5)
     monkeypatch.setattr(module("link.exchange"), "QUIET_S", 0.1)
     launch = module("link.launcher").Launch
-    monkeypatch.setattr(runtime, "Launch", lambda command: launch(command, timeout_s=1.0))
+    monkeypatch.setattr(runtime, "Launch", lambda command, connect: launch(command, 1.0, connect))
     (job,) = submitted(module, character, "silent")
     link = module("link.connection")
     tick_until(ended(job), runtime.tick)
@@ -328,6 +328,8 @@ def test_clock_client_and_scheduler_are_the_callers(module: Module) -> None:
     class Launch:
         def poll(self) -> str:
             return "connection"
+
+        def take_client(self) -> None: ...
 
         def close(self) -> None: ...
 

@@ -212,8 +212,10 @@ def test_a_backend_that_answers(module: Module, backend: Path, monkeypatch: pyte
     connection = launcher.ensure_server([str(backend)])
     chosen = bpy.context.preferences.addons[PACKAGE].preferences
     keys, state = module("link.keys"), module("link.connection").state_dir()
-    mine = keys.own_keys(state, keys.CLIENT_KEY).public
-    keys.AuthorizedKeys(state).add(mine, "this Blender")
+    assert bpy.ops.uvmap_id.copy_key() == {"FINISHED"}
+    mine, name = module("setup.remote").own_public_key().split(" ", 1)
+    assert mine == keys.own_keys(state, keys.CLIENT_KEY).public
+    keys.AuthorizedKeys(state).add(mine, name)
     # So long the backend may take to see it.
     time.sleep(1.1)
     chosen.remote_host, chosen.remote_key = "127.0.0.1", connection.server_key

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections.abc import Callable, Iterator
 from types import ModuleType, SimpleNamespace
@@ -115,12 +116,14 @@ def test_the_table_of_weights(page: Callable[[], str], module: Module) -> None:
     more = {"terms": "Do.", "commercial": False, "accepted": False, "page": "https://y", "steps": ""}
     shelf = module("upkeep").upkeep().shelf
     shelf.rows = tuple(weights.Weights(id=state, title=state, state=state, **about, **more) for state in states)
+    shelf.rows = (dataclasses.replace(shelf.rows[0], size=1_200_000_000), *shelf.rows[1:])
     shelf.folder = "/weights"
     shown = page()
     assert shown.count("uvmap_id.weights_get") == 3
     assert shown.count("uvmap_id.weights_verify") == 3
     assert shown.count("uvmap_id.weights_remove") == 3
-    assert "base: mit (not commercial)" in shown
+    assert {"mit", "base", "1.2 GB", "partial 43 %", "?"} <= set(shown.split("\n"))
+    assert "Red licences" in shown
     shelf.state, shelf.subject, shelf.fraction, shelf.bytes_per_second = weights.ShelfState.GETTING, "vae", 0.25, 2e6
     assert "vae 25% (2.0 MB/s)" in page()
     for state in (weights.ShelfState.LISTING, weights.ShelfState.VERIFYING, weights.ShelfState.REMOVING):
@@ -136,7 +139,8 @@ def test_the_table_of_weights(page: Callable[[], str], module: Module) -> None:
 def test_another_computer(page: Callable[[], str], module: Module) -> None:
     bpy.context.preferences.addons[PACKAGE].preferences.place = "REMOTE"
     shown = page()
-    assert "uvmap_id.remote_test" in shown
+    assert {"uvmap_id.remote_test", "uvmap_id.copy_key"} <= set(shown.split("\n"))
+    assert "Textures are made there" in shown
     assert "uvmap_id.setup_install" not in shown
     module("upkeep").upkeep().remote_said = module("link.errors").Failure("backend_lost", "Nobody answers.", "Look.")
     assert "Nobody answers. Look." in page()

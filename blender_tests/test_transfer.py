@@ -312,7 +312,7 @@ def test_refusals_change_nothing(module: Module, scene: bpy.types.Scene, tmp_pat
     target.data.uv_layers.remove(target.data.uv_layers[0])
     _refused("body_without_uvs", target)
     (tmp_path / "set/roughness.png").unlink()
-    _refused("image_unreadable", outside)
+    _refused("result_damaged", outside)
 
 
 def _refused(reason: str, target: bpy.types.Object, **options: Any) -> None:

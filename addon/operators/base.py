@@ -10,7 +10,7 @@ import bpy
 
 from .. import current, runtime
 from ..errors import attempt
-from ..link.errors import Failure
+from ..link.errors import ErrorCode, Failure, UVMapError
 from ..translations import OWN, failure_said, translated
 
 if TYPE_CHECKING:
@@ -64,6 +64,12 @@ def remember(scene: bpy.types.Scene, failure: Failure | None) -> None:
     runtime.refresh()
 
 
-def path_of(text: str) -> Path:
-    """The path that a user typed; "//" at its start is the .blend's folder."""
+def path_of(text: str, code: ErrorCode = ErrorCode.SETTINGS_UNREADABLE) -> Path:
+    """The path that a user typed; "//" at its start is the .blend's folder.
+
+    Raises:
+        UVMapError: `code`: it is empty.
+    """
+    if not text.strip():
+        raise UVMapError(code, "No file is chosen.", "Choose one in the file browser.")
     return Path(bpy.path.abspath(text.strip())).expanduser()

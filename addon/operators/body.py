@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import bpy
 
 from .. import body, mannequin
+from ..link.errors import ErrorCode
 from ..properties import settings_of
 from ..smpl import follow
 from .base import ReportingOperator, path_of
@@ -65,7 +66,8 @@ class UVMAP_ID_OT_add_body(ReportingOperator):  # noqa: N801 - Blender's rule fo
     def act(self, context: bpy.types.Context) -> str:
         """Add it."""
         template = path_of(self.uv_template) if self.uv_template.strip() else None
-        added = body.load(path_of(self.filepath), template, relaxed_hands=self.relaxed_hands, on_ground=self.on_ground)
+        path = path_of(self.filepath, ErrorCode.BODY_UNREADABLE)
+        added = body.load(path, template, relaxed_hands=self.relaxed_hands, on_ground=self.on_ground)
         _choose(context, added)
         return f'Added the body "{added.name}": {settings_of(context.scene).body_layout}.'
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import bpy
 
 from .. import body, export
+from ..link.errors import ErrorCode
 from ..properties import settings_of
 from .base import ReportingOperator, path_of
 
@@ -37,7 +38,8 @@ class UVMAP_ID_OT_export_character(ReportingOperator):  # noqa: N801 - Blender's
     def act(self, context: bpy.types.Context) -> str:
         """Export it."""
         chosen = body.checked(context.scene, settings_of(context.scene).body)
-        return f"Exported {export.export(chosen, path_of(self.filepath), animation=self.animation)}."
+        path = path_of(self.filepath, ErrorCode.EXPORT_FAILED)
+        return f"Exported {export.export(chosen, path, animation=self.animation)}."
 
 
 CLASSES = (UVMAP_ID_OT_export_character,)

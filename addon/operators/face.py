@@ -78,6 +78,10 @@ class UVMAP_ID_OT_check_photo(ReportingOperator):  # noqa: N801 - Blender's rule
 
     def act(self, context: bpy.types.Context) -> str:
         """Ask the backend."""
+        if not settings_of(context.scene).face_image.strip():
+            raise UVMapError(
+                ErrorCode.FACE_FILE_MISSING, "No face image is chosen.", "Choose a photo of a face, PNG or JPEG."
+            )
         faces().ask(settings_of(context.scene).face_image)
         return "The photo is being looked at."
 

@@ -36,7 +36,7 @@ class UVMAP_ID_OT_history_apply(_EntryOperator):  # noqa: N801 - Blender's rule 
 
     def act(self, context: bpy.types.Context) -> str:
         """Put it on."""
-        folder = history.folder_of(history.chosen(context.scene))
+        folder = _chosen_folder(context)
         _wear(context, folder)
         return f"The body wears {folder.name}."
 
@@ -51,9 +51,11 @@ class UVMAP_ID_OT_history_compare(_EntryOperator):  # noqa: N801 - Blender's rul
     def act(self, context: bpy.types.Context) -> str:
         """Exchange them."""
         settings = settings_of(context.scene)
-        selected = history.folder_of(history.chosen(context.scene))
+        selected = _chosen_folder(context)
         worn = material.folder_of(body.checked(context.scene, settings.body))
-        shown = Path(settings.compared) if worn == selected and settings.compared else selected
+        # The other one may have been deleted, or the .blend moved, meanwhile.
+        known = bool(settings.compared) and Path(settings.compared).is_dir()
+        shown = Path(settings.compared) if worn == selected and known else selected
         _wear(context, shown)
         settings.compared = str(worn) if worn is not None else ""
         return f"The body wears {shown.name}{' (the selected one)' if shown == selected else ''}."
@@ -106,11 +108,7 @@ class UVMAP_ID_OT_history_reveal(_EntryOperator):  # noqa: N801 - Blender's rule
 
     def act(self, context: bpy.types.Context) -> str:
         """Open it."""
-        folder = history.folder_of(history.chosen(context.scene))
-        if not folder.is_dir():
-            raise UVMapError(
-                ErrorCode.IMAGE_UNREADABLE, f"The folder {folder} is gone.", "Make the texture again: Recall, Generate."
-            )
+        folder = _chosen_folder(context)
         if not bpy.app.background:
             bpy.ops.wm.path_open(filepath=str(folder))
         return f"The maps lie in {folder}."
@@ -166,10 +164,30 @@ class UVMAP_ID_OT_pack_textures(ReportingOperator):  # noqa: N801 - Blender's ru
     def act(self, context: bpy.types.Context) -> str:
         """Pack them."""
         images = material.images_of(body.checked(context.scene, settings_of(context.scene).body))
-        for image in images:
-            if not image.packed_file:
-                image.pack()
+        unpacked = [image for image in images if not image.packed_file]
+        for image in unpacked:
+            path = path_of(image.filepath_from_user(), ErrorCode.RESULT_DAMAGED)
+            if not path.is_file():
+                raise _gone(path)
+        for image in unpacked:
+            image.pack()
         return f"{len(images)} images are in the .blend."
+
+
+def _chosen_folder(context: bpy.types.Context) -> Path:
+    """Where the maps of the selected texture lie. Raises `UVMapError` where they are gone."""
+    folder = history.folder_of(history.chosen(context.scene))
+    if not folder.is_dir():
+        raise _gone(folder)
+    return folder
+
+
+def _gone(path: Path) -> UVMapError:
+    return UVMapError(
+        ErrorCode.RESULT_DAMAGED,
+        f"The maps are gone: there is no {path}.",
+        "Bring them back beside the .blend, or make them again: Recall Settings, then Generate Texture.",
+    )
 
 
 def _wear(context: bpy.types.Context, folder: Path) -> None:

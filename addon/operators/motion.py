@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import bpy
 
 from .. import body, motion, poses, turntable
+from ..link.errors import ErrorCode
 from ..motion_files import RATE_LIMIT
 from ..properties import settings_of
 from .base import ReportingOperator, path_of
@@ -80,7 +81,7 @@ class UVMAP_ID_OT_import_motion(ReportingOperator):  # noqa: N801 - Blender's ru
         """Import it."""
         loaded, action = motion.load(
             settings_of(context.scene).body,
-            path_of(self.filepath),
+            path_of(self.filepath, ErrorCode.MOTION_UNREADABLE),
             context.scene,
             up_axis=self.up_axis.lower(),
             frame_rate=self.frame_rate or None,

@@ -47,7 +47,7 @@ class UVMAP_ID_OT_finish_mask(ReportingOperator):  # noqa: N801 - Blender's rule
         mask = settings_of(context.scene).region_mask
         if mask is not None:
             region.keep(mask)
-        return "The mask is kept in the .blend."
+        return "The mask is kept in the .blend." if mask is not None else "There is no mask."
 
 
 class UVMAP_ID_OT_clear_mask(ReportingOperator):  # noqa: N801 - Blender's rule for names of operators.

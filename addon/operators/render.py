@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import bpy
 
 from .. import body, stage
+from ..link.errors import ErrorCode
 from ..properties import settings_of
 from .base import ReportingOperator, path_of
 
@@ -49,7 +50,7 @@ class UVMAP_ID_OT_render_character(ReportingOperator):  # noqa: N801 - Blender's
         width, height = self.resolution
         shot = stage.Shot(stage.View[self.view], width, height, self.samples)
         wearer = body.checked(context.scene, settings_of(context.scene).body)
-        return f"Rendered {stage.render(wearer, path_of(self.filepath), shot)}."
+        return f"Rendered {stage.render(wearer, path_of(self.filepath, ErrorCode.OUTPUT_NOT_WRITABLE), shot)}."
 
 
 CLASSES = (UVMAP_ID_OT_render_character,)

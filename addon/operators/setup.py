@@ -12,6 +12,7 @@ import bpy
 from .. import preferences, upkeep
 from ..link.client import error_of
 from ..link.errors import ErrorCode, Failure, UVMapError
+from ..setup import remote
 from .base import ReportingOperator
 
 if TYPE_CHECKING:
@@ -122,6 +123,19 @@ class UVMAP_ID_OT_remote_test(ReportingOperator):  # noqa: N801 - Blender's rule
         return said or "It is being asked."
 
 
+class UVMAP_ID_OT_copy_key(ReportingOperator):  # noqa: N801 - Blender's rule for names of operators.
+    """Copy this computer's public key. Whoever runs the backend saves it in a file and authorises it"""
+
+    bl_idname = "uvmap_id.copy_key"
+    bl_label = "Copy This Computer's Key"
+    bl_options = {"REGISTER", "INTERNAL"}  # noqa: RUF012 - Blender's own form.
+
+    def act(self, context: bpy.types.Context) -> str:
+        """Make the keys if there are none yet, and copy the public one."""
+        context.window_manager.clipboard = remote.own_public_key()
+        return 'The key is copied. There: save it as a file ending in .pub, then "uvmap-id keys authorize" that file.'
+
+
 class UVMAP_ID_OT_diagnose(ReportingOperator):  # noqa: N801 - Blender's rule for names of operators.
     """Copy a text for a report of a fault: versions, device, the state of each part, last errors. Names, paths, prompts
     and photos are taken out
@@ -173,5 +187,6 @@ CLASSES = (
     UVMAP_ID_OT_setup_cancel,
     UVMAP_ID_OT_setup_folder,
     UVMAP_ID_OT_remote_test,
+    UVMAP_ID_OT_copy_key,
     UVMAP_ID_OT_diagnose,
 )

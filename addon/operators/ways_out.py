@@ -5,7 +5,7 @@
 
 import bpy
 
-from .. import log
+from .. import log, shading
 from ..documentation import PAGES, page_file
 from ..properties import settings_of
 from .base import ReportingOperator
@@ -42,7 +42,7 @@ class UVMAP_ID_OT_open_documentation(ReportingOperator):  # noqa: N801 - Blender
         """Open it."""
         path = page_file(self.page)
         if not bpy.app.background:
-            bpy.ops.wm.path_open(filepath=str(path))
+            bpy.ops.wm.url_open(url=path.as_uri())
         return f"The page is {path}."
 
 
@@ -73,7 +73,27 @@ class UVMAP_ID_OT_use_projection(ReportingOperator):  # noqa: N801 - Blender's r
         return "The engine is Projection."
 
 
+class UVMAP_ID_OT_show_texture(ReportingOperator):  # noqa: N801 - Blender's rule for names of operators.
+    """Show materials in this viewport, whose shading hides the texture that the body wears"""
+
+    bl_idname = "uvmap_id.show_texture"
+    bl_label = "Show the Texture"
+    bl_options = {"REGISTER"}  # noqa: RUF012 - Blender's own form.
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        """Only where something hides it."""
+        cls.poll_message_set("This viewport shows textures already.")
+        return shading.hides_textures(context)
+
+    def act(self, context: bpy.types.Context) -> str:
+        """Switch to Blender's preview of materials."""
+        context.space_data.shading.type = "MATERIAL"  # pyright: ignore[reportAttributeAccessIssue] - of a viewport
+        return "The viewport shows materials."
+
+
 CLASSES = (
+    UVMAP_ID_OT_show_texture,
     UVMAP_ID_OT_open_preferences,
     UVMAP_ID_OT_open_documentation,
     UVMAP_ID_OT_open_log,

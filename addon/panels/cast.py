@@ -13,6 +13,7 @@ from .. import current
 from ..cast_report import Line, RowState
 from ..casting import Casting
 from ..properties import settings_of
+from ..translations import failure_said, said
 from .base import SubPanel, draw_failure, draw_sentence
 
 if TYPE_CHECKING:
@@ -53,17 +54,19 @@ class UVMAP_ID_PT_cast(SubPanel):  # noqa: N801 - Blender's rule for names of pa
 def _draw_casting(context: bpy.types.Context, column: bpy.types.UILayout, casting: Casting) -> None:
     ended = sum(line.state.ended for line in casting.lines)
     failed = casting.count(RowState.FAILED)
-    text = f"{ended} of {len(casting.lines)}" + (f", {failed} failed" if failed else "")
+    text = f"{ended} / {len(casting.lines)}"
+    text += said(", {count} failed", count=failed) if failed else ""
     column.progress(factor=ended / len(casting.lines), text=text)
     if casting.failure is not None:
         draw_failure(context, column, casting.failure)
     shown = _listed(casting.lines)
     for line in shown:
-        column.label(text=line.row.name, icon=_ICONS[line.state])
+        column.label(text=line.row.name, translate=False, icon=_ICONS[line.state])
         if line.failure is not None:
-            draw_sentence(context, column, f"{line.failure.message} {line.failure.hint}".strip(), "BLANK1")
+            draw_sentence(context, column, failure_said(line.failure), "BLANK1")
     if len(shown) < len(casting.lines):
-        column.label(text=f"{len(casting.lines) - len(shown)} more are in the report")
+        rest = said("{count} more are in the report", count=len(casting.lines) - len(shown))
+        column.label(text=rest, translate=False)
 
 
 def _listed(lines: list[Line]) -> list[Line]:

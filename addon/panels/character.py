@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import bpy
 
-from .. import current
+from .. import current, material, shading
+from ..properties import settings_of
 from ..translations import OWN
 from .base import OpenPanel, SubPanel, draw_failure, draw_sentence
 
@@ -25,10 +26,12 @@ class UVMAP_ID_PT_character(bpy.types.Panel):  # noqa: N801 - Blender's rule for
     bl_translation_context = OWN
 
     def draw(self, context: bpy.types.Context) -> None:
-        """Draw why the newest click came to nothing, if it did."""
+        """Draw why the newest click came to nothing, if it did, and what to do where the texture can't be seen."""
         refused = current.current().refused.get(context.scene.session_uid)
         if refused is not None:
             draw_failure(context, self.layout, refused)
+        if material.worn_by(settings_of(context.scene).body) is not None and shading.hides_textures(context):
+            self.layout.operator("uvmap_id.show_texture", icon="SHADING_TEXTURE")
 
 
 CLASSES = (UVMAP_ID_PT_character,)

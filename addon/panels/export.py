@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import bpy
 
+from ..properties import settings_of
 from ..translations import said
 from .base import SubPanel
 
@@ -22,7 +23,8 @@ class UVMAP_ID_PT_export(SubPanel):  # noqa: N801 - Blender's rule for names of 
         """Draw the panel."""
         column = self.column()
         target = context.active_object
-        to = said("To: {name}", name=target.name) if target else said("Select the mesh to transfer to")
+        fits = target is not None and target.type == "MESH" and target != settings_of(context.scene).body
+        to = said("To: {name}", name=target.name) if fits else said("Select the mesh to transfer to")
         column.label(text=to, translate=False, icon="OBJECT_DATA")
         # Asks for size and distance first.
         column.operator_context = "INVOKE_DEFAULT"

@@ -45,6 +45,7 @@ class UVMAP_ID_PT_maps(_Closed):  # noqa: N801 - Blender's rule for names of pan
 
     bl_idname = "UVMAP_ID_PT_maps"
     bl_label = "Maps"
+    page = "maps"
 
     def draw(self, context: bpy.types.Context) -> None:
         """Draw the panel."""
@@ -58,6 +59,7 @@ class UVMAP_ID_PT_advanced(_Closed):  # noqa: N801 - Blender's rule for names of
 
     bl_idname = "UVMAP_ID_PT_advanced"
     bl_label = "Advanced"
+    page = "advanced"
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
@@ -76,12 +78,15 @@ class UVMAP_ID_PT_region(_Closed):  # noqa: N801 - Blender's rule for names of p
 
     bl_idname = "UVMAP_ID_PT_region"
     bl_label = "Region"
+    page = "region"
 
     def draw(self, context: bpy.types.Context) -> None:
         """Draw the panel."""
         column, settings = self.column(), settings_of(context.scene)
         # Apart from each other, since all at once they would need Shift to choose more than one.
         parts = column.grid_flow(row_major=True, columns=2, even_columns=True, align=True)
+        # Their names stand on the buttons.
+        parts.use_property_split = False
         for name in REGION_PARTS:
             icon = "CHECKBOX_HLT" if name in settings.region_parts else "CHECKBOX_DEHLT"
             parts.prop_enum(settings, "region_parts", name, icon=icon)

@@ -14,6 +14,7 @@ class UVMAP_ID_PT_shape(SubPanel):  # noqa: N801 - Blender's rule for names of p
 
     bl_idname = "UVMAP_ID_PT_shape"
     bl_label = "Shape"
+    page = "shape"
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:

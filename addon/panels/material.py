@@ -29,7 +29,7 @@ class UVMAP_ID_PT_material(SubPanel):  # noqa: N801 - Blender's rule for names o
             column.prop(look, name)
         row = column.row()
         row.enabled = bool(look.previous)
-        row.prop(look, "mix")
+        row.prop(look, "mix", text="Mix Previous")
         column.operator("uvmap_id.pack_textures", icon="PACKAGE")
 
 

@@ -15,6 +15,7 @@ class UVMAP_ID_PT_pose(SubPanel):  # noqa: N801 - Blender's rule for names of pa
 
     bl_idname = "UVMAP_ID_PT_pose"
     bl_label = "Poses and Motion"
+    page = "pose"
 
     def draw(self, context: bpy.types.Context) -> None:  # noqa: ARG002
         """Draw the panel."""

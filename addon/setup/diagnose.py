@@ -22,8 +22,12 @@ _QUOTED = re.compile(r'"[^"]*"|“[^”]*”')
 _POSIX_PATH = re.compile(r"(?<![\w.<])/(?:[^/,;:'\"()\r\n]*/)*[^\s,;:'\"()/]*")
 _WINDOWS_PATH = re.compile(r"(?:[A-Za-z]:[\\/]|\\\\)[^,;'\"()\r\n]*")
 _FILE_NAME = re.compile(r"[\w ./\\-]*\.(?:png|jpe?g|webp|npy|blend|obj|fbx|glb|gltf|pkl|bmp|tiff?)\b", re.I)
-_ADDRESS = re.compile(r"\b(?:\d{1,3}\.){3}\d{1,3}\b|[\w.+-]+@[\w-]+\.[\w.]+")
+_ADDRESS = re.compile(r"\b(?:\d{1,3}\.){3}\d{1,3}\b|[\w.+-]+@[\w-]+\.[\w.]+|\bhttps?://[^\s,;'\"()]+")
+# Versions may look like addresses: "- opencv-python-headless: ok, 5.0.0.93".
+_VERSION = re.compile(r"(?<=: ok, )\d+(?:\.\d+){3}(?=$|,)")
 _LOOPBACK = "127.0.0.1"
+# Stands for the dots of a version meanwhile.
+_DOT = "\0"
 _TROUBLE = re.compile(r"\b(?:error|exception|critical|warning|traceback)\b", re.I)
 
 
@@ -79,10 +83,11 @@ def anonymous(text: str, secrets: Iterable[str] = ()) -> str:
         if len(secret) >= _SHORTEST_SECRET:
             text = re.sub(re.escape(secret), "<hidden>", text, flags=re.I)
     text = _QUOTED.sub('"..."', text)
+    text = _VERSION.sub(lambda found: found.group().replace(".", _DOT), text)
+    text = _ADDRESS.sub(lambda found: found.group() if found.group() == _LOOPBACK else "<address>", text)
     text = _WINDOWS_PATH.sub("<path>", text)
     text = _POSIX_PATH.sub("<path>", text)
-    text = _FILE_NAME.sub("<file>", text)
-    text = _ADDRESS.sub(lambda found: found.group() if found.group() == _LOOPBACK else "<address>", text)
+    text = _FILE_NAME.sub("<file>", text).replace(_DOT, ".")
     for name in _names():
         text = re.sub(rf"(?<!\w){re.escape(name)}(?!\w)", "<name>", text, flags=re.I)
     return text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 import re
 import time
 from collections.abc import Callable
@@ -11,7 +12,7 @@ from ..link.connection import Connection, make_state_dir, remote_connection, sta
 from ..link.disk import disk_error
 from ..link.errors import ErrorCode, UVMapError
 from ..link.exchange import LOST_S
-from ..link.keys import CLIENT_KEY, own_keys
+from ..link.keys import CLIENT_KEY, KeyPair, own_keys
 
 _KEY = re.compile(r"[0-9a-zA-Z.\-:+=^!/*?&<>()\[\]{}@%$#]{40}")
 _HOST = re.compile(r"[A-Za-z0-9._:-]{1,253}")
@@ -36,12 +37,24 @@ def connection_to(host: str, port: int, key: str) -> Connection:
         raise _wrong("public key", "Copy all 40 characters that the backend shows there.")
     name = host.strip()
     address = f"[{name}]" if ":" in name else name
+    return remote_connection(f"tcp://{address}:{port}", key.strip(), _client_keys())
+
+
+def own_public_key() -> str:
+    """The line by which a backend elsewhere lets this computer in: its public key and its name.
+
+    Raises:
+        UVMapError: There are no keys, and none can be made.
+    """
+    return f"{_client_keys().public} {platform.node() or 'blender'}"
+
+
+def _client_keys() -> KeyPair:
     try:
         make_state_dir(state_dir())
-        keys = own_keys(state_dir(), CLIENT_KEY)
+        return own_keys(state_dir(), CLIENT_KEY)
     except OSError as error:
         raise disk_error(error, state_dir()) from error
-    return remote_connection(f"tcp://{address}:{port}", key.strip(), keys)
 
 
 class RemoteTest:

@@ -50,6 +50,7 @@ class Weights:
         page: Where a person gets them, if a program can't.
         steps: How.
         state: "installed", "not installed", "partial 43 %", "damaged" or "manual".
+        size: Of the download in bytes; 0 where that isn't known for certain.
     """
 
     id: str
@@ -65,6 +66,7 @@ class Weights:
     page: str
     steps: str
     state: str
+    size: int = 0
 
 
 class Shelf:
@@ -224,4 +226,5 @@ def _row(values: dict[str, Any]) -> Weights:
         purpose=str(values["for"]),
         commercial=bool(values["commercial"]),
         accepted=bool(values["accepted"]),
+        size=int(values.get("size") or 0),
     )

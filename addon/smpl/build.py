@@ -130,6 +130,8 @@ def _add_armature(scene: bpy.types.Scene, name: str, model: BodyModel) -> bpy.ty
                 bone.parent = bones[parent]
             bones.append(bone)
     armature.show_in_front = True
+    # Thicker bones would hide the texture.
+    armature.data.display_type = "STICK"
     return armature
 
 

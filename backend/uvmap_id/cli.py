@@ -20,6 +20,8 @@ from uvmap_id.cli_evaluate import evaluate
 from uvmap_id.cli_face import face as look_at_face
 from uvmap_id.cli_jobs import jobs
 from uvmap_id.cli_serve import keys, serve, stop
+from uvmap_id.cli_synthesise import synthesise
+from uvmap_id.cli_train import train
 from uvmap_id.cli_weights import weights
 from uvmap_id.link.errors import ErrorCode, UVMapError
 from uvmap_id.link.request import (
@@ -54,9 +56,11 @@ app.add_typer(jobs, name="jobs")
 app.add_typer(keys, name="keys")
 app.add_typer(bodies, name="bodies")
 app.add_typer(dataset, name="dataset")
+dataset.command()(synthesise)
 app.add_typer(weights, name="weights")
 app.command(name="face")(look_at_face)
 app.command()(evaluate)
+app.command()(train)
 
 
 def main() -> None:

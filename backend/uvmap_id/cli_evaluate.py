@@ -28,7 +28,7 @@ _METRICS = "is_uv,is_r,ssp,dfr,clipt,skin,seams,sharpness,anchor"
 def evaluate(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="A dataset, results of generate, or PNGs.")],
     metrics: Annotated[
-        str, typer.Option(help="Names with commas between; dfr and identity stand for several.")
+        str, typer.Option(help="Names with commas between. Also: identity, is_r_back, is_r_three_quarter, is_r_face.")
     ] = _METRICS,
     report: Annotated[Path | None, typer.Option(help="Write a page with tables, plots and contact sheets.")] = None,
     json_file: Annotated[

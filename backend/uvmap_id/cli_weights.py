@@ -42,7 +42,7 @@ def list_weights(
             _print_table(rows)
 
 
-def _row_of_entry(store: WeightsStore, entry: Entry) -> dict[str, str | bool]:
+def _row_of_entry(store: WeightsStore, entry: Entry) -> dict[str, str | bool | int]:
     from uvmap_id.weights import licences
 
     return {
@@ -60,10 +60,17 @@ def _row_of_entry(store: WeightsStore, entry: Entry) -> dict[str, str | bool]:
         "page": entry.page,
         "steps": entry.steps,
         "state": _state(store, entry.id, "manual" if entry.manual else "not installed"),
+        "size": _size(entry),
     }
 
 
-def _rows_of_imports(store: WeightsStore) -> list[dict[str, str | bool]]:
+def _size(entry: Entry) -> int:
+    """Bytes of the download; 0 where not all of it is known for certain."""
+    sizes = [file.size or 0 for file in entry.files]
+    return sum(sizes) if all(sizes) else 0
+
+
+def _rows_of_imports(store: WeightsStore) -> list[dict[str, str | bool | int]]:
     return [
         {
             "id": each.id,
@@ -80,6 +87,7 @@ def _rows_of_imports(store: WeightsStore) -> list[dict[str, str | bool]]:
             "page": "",
             "steps": "",
             "state": "installed",
+            "size": 0,
         }
         for each in store.installed()
         if store.catalogue.find(each.id) is None
@@ -97,7 +105,7 @@ def _state(store: WeightsStore, weights_id: str, otherwise: str) -> str:
     return f"partial {100 * partial.done // partial.total} %"
 
 
-def _print_table(rows: list[dict[str, str | bool]]) -> None:
+def _print_table(rows: list[dict[str, str | bool | int]]) -> None:
     from rich.console import Console
     from rich.markup import escape
     from rich.table import Table

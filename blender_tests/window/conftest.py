@@ -19,13 +19,13 @@ from pathlib import Path
 
 import pytest
 from debian import Debian
-from desk import Desk
+from desk import Desk, Orders
 from screen import SIZE, Screen
 from user import User
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
-_START_S, _STOP_S = 60.0, 10.0
+_START_S, _STOP_S = 120.0, 20.0
 
 
 @pytest.fixture(scope="session")
@@ -39,12 +39,16 @@ def debian() -> Debian:
 def folder() -> Iterator[Path]:
     """Of both sides, under the same path."""
     # Blender shows the path; pytest's own is long.
-    with tempfile.TemporaryDirectory(prefix="uvmap-id-", ignore_cleanup_errors=True) as made:
+    with tempfile.TemporaryDirectory(prefix="studio-", ignore_cleanup_errors=True) as made:
         yield Path(made)
 
 
 @pytest.fixture
 def desk(debian: Debian, folder: Path, request: pytest.FixtureRequest) -> Iterator[Desk]:
+    """The mark `desk(size=..., scale=...)` gives the window another size in pixels, and Blender another scale."""
+    mark = request.node.get_closest_marker("desk")
+    wanted = mark.kwargs if mark is not None else {}
+    size, scale = wanted.get("size", SIZE), wanted.get("scale", 1.0)
     debian.share(folder)
     program = Path(os.environ["UVMAP_ID_BACKEND"])
     environment = {
@@ -52,23 +56,27 @@ def desk(debian: Debian, folder: Path, request: pytest.FixtureRequest) -> Iterat
         "UVMAP_ID_STATE_DIR": str(folder / "state"),
         "UVMAP_ID_BACKEND": debian.add_program("uvmap-id", program),
         "UVMAP_ID_WINDOW_REPORT": str(folder / "report.json"),
+        "UVMAP_ID_WINDOW_ORDERS": str(folder / "orders.json"),
+        "UVMAP_ID_WINDOW_SCALE": str(scale),
     }
     portrait = folder / "portrait.png"
     subprocess.run([sys.executable, str(ROOT / "examples" / "portrait.py"), str(portrait)], check=True)
-    shutil.copy(HERE / "inside.py", folder)
+    for script in ("inside.py", "hand.py"):
+        shutil.copy(HERE / script, folder)
     shutil.copy(os.environ["UVMAP_ID_ADDON_ZIP"], folder / "extension.zip")
     pictures = Path(os.environ["UVMAP_ID_WINDOW_OUT"]) / request.node.name.removeprefix("test_")
     shutil.rmtree(pictures, ignore_errors=True)
     pictures.mkdir(parents=True)
     install(debian, folder, environment)
-    with Screen() as screen, (folder / "blender.log").open("wb") as log:
-        geometry = ["--window-geometry", "0", "0", *map(str, SIZE)]
-        command = ["blender", *geometry, "--python", str(folder / "inside.py")]
+    with Screen(size) as screen, (folder / "blender.log").open("wb") as log:
+        geometry = ["--window-geometry", "0", "0", *map(str, size)]
+        scripts = ["--python", str(folder / "hand.py"), "--python", str(folder / "inside.py")]
+        command = ["blender", *geometry, *scripts]
         blender = debian.start(command, log, {**environment, "DISPLAY": screen.name})
-        user = User(screen, folder / "report.json", lambda: blender.poll() is None)
+        user = User(screen, folder / "report.json", lambda: blender.poll() is None, scale)
         try:
             user.wait("Blender is open", lambda seen: seen["count"] > 2, _START_S)
-            yield Desk(user, screen, portrait, folder / "state", pictures)
+            yield Desk(user, screen, Orders(folder / "orders.json"), folder, pictures)
         finally:
             screen.save(pictures / "last.png")
             blender.terminate()

@@ -6,6 +6,7 @@ The mounts are those of the running process's own mount namespace: they are gone
 from __future__ import annotations
 
 import os
+import shlex
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
@@ -60,6 +61,10 @@ class Debian:
         place.write_text(f'#!/bin/sh\nexec chroot /proc/{os.getpid()}/root "{program}" "$@"\n', encoding="utf-8")
         place.chmod(0o755)
         return f"/tmp/{name}"
+
+    def command_line(self, program: str) -> str:
+        """What a shell calls to run a program inside."""
+        return shlex.join(["chroot", str(self._root), program])
 
     def start(self, command: list[str], log: IO[bytes], environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
         """Start a program inside; what it says goes to the log."""

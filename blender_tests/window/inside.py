@@ -8,6 +8,8 @@ Blender has no list of its buttons, but it knows the one under the mouse, by its
 
 import json
 import os
+import sys
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,8 @@ _INTERVAL_S = 0.015
 _PLAIN = ("BOOLEAN", "ENUM", "FLOAT", "INT", "STRING")
 _report = Path(os.environ["UVMAP_ID_WINDOW_REPORT"])
 _count = 0
+# How often the sidebar of each window was drawn, by the window's place among the others.
+_drawn: Counter[int] = Counter()
 
 
 def watch() -> float:
@@ -40,7 +44,48 @@ def look() -> dict[str, Any]:
         "view": view_of(window, area) if area is not None else None,
         "settings": values_of(settings) if settings is not None else None,
         "images": images_of(settings.body) if settings is not None and settings.body is not None else [],
+        "history": [entry.name for entry in settings.history] if settings is not None else [],
+        "mode": window.view_layer.objects.active.mode if window.view_layer.objects.active is not None else "OBJECT",
+        "drawn": [_drawn[place] for place in range(len(bpy.context.window_manager.windows))],
+        "page": page_of_preferences(),
+        **extension(settings),
     }
+
+
+def page_of_preferences() -> list[int]:
+    """Where the newest window shows a page of the preferences, in pixels from its top left; empty if it does not."""
+    window = bpy.context.window_manager.windows[-1]
+    for area in (area for area in window.screen.areas if area.type == "PREFERENCES"):
+        region = next(region for region in area.regions if region.type == "WINDOW")
+        top = window.height - region.y - region.height
+        return [region.x, top, region.x + region.width, top + region.height]
+    return []
+
+
+def extension(settings: Any) -> dict[str, Any]:
+    """What the extension knows beside the settings: its queue, its cast, what it says of the photo and of a click."""
+    current = sys.modules.get("bl_ext.user_default.uvmap_id.current")
+    if current is None or settings is None or not current.is_open():
+        return {}
+    now, upkeep = current.current(), sys.modules["bl_ext.user_default.uvmap_id.upkeep"].upkeep()
+    face, refused = now.faces.view(settings.face_image), now.refused.get(settings.id_data.session_uid)
+    return {
+        "queue": [
+            {"state": row.state.value, "fraction": row.fraction, "pictured": row.icon > 0} for row in now.snapshot.rows
+        ],
+        "cast": [line.state.value for line in now.cast.lines] if now.cast is not None else [],
+        "face": {"checking": face.checking, "faces": face.faces, "failure": str(face.failure or "")} if face else None,
+        "refused": str(refused or ""),
+        "weights": [row.state for row in upkeep.shelf.rows],
+        "remote": str(upkeep.remote_said),
+        "setup": [upkeep.setup.busy, upkeep.setup.progress.fraction] if upkeep.setup is not None else [],
+    }
+
+
+def count_drawing() -> None:
+    """Called by Blender whenever it draws a sidebar."""
+    windows = list(bpy.context.window_manager.windows)
+    _drawn[windows.index(bpy.context.window)] += 1
 
 
 def view_of(window: bpy.types.Window, area: bpy.types.Area) -> dict[str, Any]:
@@ -106,4 +151,5 @@ def nodes_of(tree: Any) -> Iterator[Any]:
 
 
 bpy.context.preferences.view.show_splash = False
+bpy.types.SpaceView3D.draw_handler_add(count_drawing, (), "UI", "POST_PIXEL")
 bpy.app.timers.register(watch, persistent=True)

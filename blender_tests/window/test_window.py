@@ -17,7 +17,7 @@ from uvmap_id.link.connection import read_connection
 PROMPT = "wearing white shirt, blue jeans"
 GENERATE, ADD_MANNEQUIN = "uvmap_id.generate()", "uvmap_id.add_mannequin()"
 MAPS = {"base_color.png", "normal.png", "roughness.png"}
-JOB_S = DRAWING_S = 120.0
+JOB_S = DRAWING_S = 240.0
 LOST_S = 60.0
 # Shares of the viewport's pixels. A grey mannequin leaves the axes' lines as the only colour.
 GREY, JEANS, SKIN = 0.01, 0.03, 0.005

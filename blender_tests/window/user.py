@@ -8,10 +8,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
 from screen import Screen
 
-TAB = "UVMap-ID"
-_WAIT_S = 60.0
+TAB, HELP = "UVMap-ID", "uvmap_id.open_documentation("
+_WAIT_S = 120.0
 _LOOK_S = 0.01
 # Blender's buttons are 20 pixels high.
 _ROW, _TAB_STEP, _ICON_STEP = 15, 24, 18
@@ -19,6 +22,11 @@ _ROW, _TAB_STEP, _ICON_STEP = 15, 24, 18
 _COLUMNS = (0.52, 0.27)
 _TABS_WIDTH = 20
 _SCROLL_STEPS = 6
+# How far left of the tabs the help buttons of panels are.
+_HELP = 39
+# How light an icon is at least, and how long Blender may take to draw.
+_BRIGHT, _DRAWN_S = 160, 0.3
+_DIFFERENT = 0.12
 
 Report = dict[str, Any]
 
@@ -26,12 +34,23 @@ Report = dict[str, Any]
 class User:
     """A person in front of a Blender with one window that fills the screen."""
 
-    def __init__(self, screen: Screen, report: Path, alive: Callable[[], bool]) -> None:
-        """Somebody who sees the screen, and knows of Blender what `inside.py` writes to `report`."""
+    def __init__(self, screen: Screen, report: Path, alive: Callable[[], bool], scale: float = 1.0) -> None:
+        """Somebody who sees the screen, and knows of Blender what `inside.py` writes to `report`.
+
+        Args:
+            screen: The screen.
+            report: The file.
+            alive: Whether Blender runs.
+            scale: How many times as large as usual Blender draws.
+        """
         self._screen = screen
+        self._row, self._tab_step = int(_ROW * scale), int(_TAB_STEP * scale)
+        self._icon_step, self._tabs_width = int(_ICON_STEP * scale), int(_TABS_WIDTH * scale)
+        self._help = int(_HELP * scale)
         self._report = report
         self._alive = alive
         self._seen: dict[str, tuple[int, int]] = {}
+        self._help_icon = np.zeros((1, 1), np.bool_)
 
     def look(self) -> Report:
         """What `inside.py` last wrote."""
@@ -57,6 +76,18 @@ class User:
         x, y, width, height = self._region("WINDOW")
         return x + width // 4, y + height // 8, x + width * 5 // 8, y + height
 
+    @property
+    def whole_viewport(self) -> tuple[int, int, int, int]:
+        """Where the screen shows the scene, also behind tools and sidebar: left, top, right, bottom."""
+        x, y, width, height = self._region("WINDOW")
+        return x, y, x + width, y + height
+
+    @property
+    def sidebar(self) -> tuple[int, int, int, int]:
+        """Where the screen shows the sidebar beside its tabs: left, top, right, bottom."""
+        x, y, width, height = self._region("UI")
+        return x, y, x + width - self._tabs_width, y + height
+
     def hover_viewport(self) -> None:
         """Move the mouse into the viewport, where keys are for the viewport."""
         x, y, width, height = self._region("WINDOW")
@@ -75,10 +106,10 @@ class User:
         self.press("n")
         self.wait("the sidebar is open", lambda seen: seen["view"]["sidebar"] and "UI" in seen["view"]["regions"])
         x, y, width, height = self._region("UI")
-        for below in range(_TAB_STEP, height, _TAB_STEP):
+        for below in range(self._tab_step, height, self._tab_step):
             if self.look()["view"]["tab"] == TAB:
                 return
-            self._screen.move(x + width - _TABS_WIDTH // 2, y + below)
+            self._screen.move(x + width - self._tabs_width // 2, y + below)
             self.settle()
             self._screen.click()
             self.settle()
@@ -111,7 +142,7 @@ class User:
     def shade(self, shading: str) -> None:
         """Click the shading buttons in the viewport's header, from the left, until the viewport has that shading."""
         x, y, width, height = self._region("HEADER")
-        places = [(x + across, y + height // 2) for across in range(width // 2, width, _ICON_STEP)]
+        places = [(x + across, y + height // 2) for across in range(width // 2, width, self._icon_step)]
         for place in [place for place in places if self._under(place) == "type"]:
             self._screen.move(*place)
             self.settle()
@@ -119,6 +150,69 @@ class User:
             if self.settle()["view"]["shading"] == shading:
                 return
         raise AssertionError(f"No button gives the viewport the shading {shading}.")
+
+    def headers(self) -> dict[str, int]:
+        """Where panels begin in the sidebar as it stands: the page of each one's help button -> the button's top.
+
+        From the top down.
+        """
+        _x, y, _width, height = self._region("UI")
+        across = self._across()
+        steps = range(0, height, self._row // 2)
+        first = next((below for below in steps if self._page_under(across, y + below)), None)
+        if first is None:
+            return {}
+        # The button under the mouse looks different.
+        self.hover_viewport()
+        time.sleep(_DRAWN_S)
+        icons = self._icons(self._screen.photograph())
+        self._help_icon = min(icons, key=lambda icon: abs(icon[0] + len(icon[1]) // 2 - y - first))[1]
+        found = {self._page_under(across, top + self._row // 2): top for top in self._help_tops(icons)}
+        self.hover_viewport()
+        return found
+
+    def help_tops(self, picture: Image.Image) -> list[int]:
+        """Where the help buttons are that a photograph shows, as `headers` has found them before."""
+        return self._help_tops(self._icons(picture))
+
+    def _help_tops(self, icons: list[tuple[int, NDArray[np.bool_]]]) -> list[int]:
+        return [top for top, icon in icons if alike(icon, self._help_icon)]
+
+    def _across(self) -> int:
+        """Where the help buttons are, from the screen's left."""
+        x, _y, width, _height = self._region("UI")
+        return x + width - self._tabs_width - self._help
+
+    def _icons(self, picture: Image.Image) -> list[tuple[int, NDArray[np.bool_]]]:
+        """What is light where help buttons are: its top, and which pixels are."""
+        _x, y, _width, height = self._region("UI")
+        half, across = self._row // 2 + 1, self._across()
+        column = picture.convert("L").crop((across - half, y, across + half, y + height))
+        bright = np.asarray(column) > _BRIGHT
+        return [(y + top, bright[top:end]) for top, end in runs(np.asarray(bright.any(axis=1)))]
+
+    def _page_under(self, x: int, y: int) -> str:
+        self._screen.move(x, y)
+        hovered = self.settle()["view"]["hovered"]
+        return hovered.partition("page='")[2].partition("'")[0] if hovered.startswith(HELP) else ""
+
+    def open_panel(self, page: str) -> None:
+        """Open the closed panel of that page, wherever it is: scroll where need be."""
+        for _ in self._pages():
+            found = self.headers()
+            if page in found:
+                self.toggle(found[page])
+                return
+        raise AssertionError(f"The sidebar shows no panel {page}.")
+
+    def toggle(self, y: int) -> None:
+        """Open or close the panel whose header is there."""
+        x, _y, width, _height = self._region("UI")
+        self._screen.move(x + width // 4, y + self._row // 2)
+        self.settle()
+        self._screen.click()
+        self._seen.clear()
+        self.settle()
 
     def hover(self, button: str) -> None:
         """Move the mouse over a button of the sidebar, wherever it is: scroll where need be."""
@@ -154,8 +248,9 @@ class User:
         x, y, width, height = self._region("UI")
         self._seen.clear()
         for column in _COLUMNS:
-            for below in range(_ROW, height, _ROW):
-                place = (x + int((width - _TABS_WIDTH) * column), y + below)
+            # At its lower edge the area's border would be clicked.
+            for below in range(self._row, height - self._row, self._row):
+                place = (x + int((width - self._tabs_width) * column), y + below)
                 found = self._under(place)
                 if found:
                     self._seen[found] = place
@@ -173,3 +268,19 @@ class User:
         seen = self.look()
         x, y, width, height = seen["view"]["regions"][name]
         return x, seen["window"][1] - y - height, width, height
+
+
+def alike(icon: NDArray[np.bool_], other: NDArray[np.bool_]) -> bool:
+    """True for the same icon, be it on a ground of another grey."""
+    if abs(len(icon) - len(other)) > 1:
+        return False
+    shorter, longer = sorted((icon, other), key=len)
+    rows = len(shorter)
+    shifts = range(len(longer) - rows + 1)
+    return min(float((shorter != longer[shift : shift + rows]).mean()) for shift in shifts) < _DIFFERENT
+
+
+def runs(marked: NDArray[np.bool_]) -> list[tuple[int, int]]:
+    """Where runs of marked rows begin and end."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], marked, [False]]).astype(np.int8)))
+    return [(int(begin), int(end)) for begin, end in edges.reshape(-1, 2)]

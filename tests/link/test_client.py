@@ -19,7 +19,7 @@ from uvmap_id.link.client import Client
 from uvmap_id.link.connection import Connection
 from uvmap_id.link.errors import ErrorCode, UVMapError
 from uvmap_id.link.exchange import Event
-from uvmap_id.link.messages import PHOTO_LIMIT, Accepted, Cancelled, Done, Preview, Progress
+from uvmap_id.link.messages import PHOTO_LIMIT, Accepted, Cancelled, Done, Pong, Preview, Progress, Refused
 from uvmap_id.link.photo import with_photos
 from uvmap_id.link.process import process_start
 from uvmap_id.link.request import MAPS, TextureRequest
@@ -270,6 +270,26 @@ def test_a_large_photo_arrives(client: Client, ask: Ask) -> None:
     request = ask("shirt", face_sha256=hashlib.sha256(photo).hexdigest())
     done = client.wait(client.submit(request, (photo,)), timeout_s=30)
     assert done.manifest["details"] == {"photo_bytes": PHOTO_LIMIT}
+
+
+def test_a_photo_that_is_damaged_on_the_way_ends_the_job_once(
+    client: Client, ask: Ask, photo: bytes, eventually: Eventually
+) -> None:
+    """The job is on its way already when the server refuses the photo; what it says of the job then is no news."""
+    job = client.submit(ask("shirt"), (photo,))
+    (file,) = client._exchange._uploads._files.values()
+    file.content = bytes(len(photo))
+    answers: list[Event] = []
+
+    def heard(kind: type[Event]) -> bool:
+        answers.extend(client.poll())
+        return any(isinstance(answer, kind) for answer in answers)
+
+    eventually(lambda: heard(Refused))
+    client.ping()
+    eventually(lambda: heard(Pong))
+    assert [answer.code for answer in answers if isinstance(answer, Refused)] == [ErrorCode.BLOB_INVALID]
+    assert [answer.job for answer in answers if isinstance(answer, Refused)] == [job]
 
 
 def test_further_photos_and_embeddings_reach_the_engine_in_order(client: Client, state: Path, ask: Ask) -> None:

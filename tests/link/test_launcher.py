@@ -20,6 +20,7 @@ from uvmap_id.link.client import Client
 from uvmap_id.link.connection import Connection, read_connection, write_connection
 from uvmap_id.link.errors import ErrorCode, Failure, UVMapError
 from uvmap_id.link.launcher import EXIT_ALREADY_RUNNING, Launch, ensure_server, stop_server
+from uvmap_id.link.messages import Pong
 from uvmap_id.server.main import hold
 
 Command = tuple[str, ...]
@@ -78,6 +79,26 @@ def test_the_server_loads_no_engine_and_no_numpy(state: Path) -> None:
     program = "import sys, uvmap_id.server.main; print({'numpy', 'torch', 'cv2', 'PIL'} & set(sys.modules))"
     said = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert said.stdout.strip() == "set()"
+
+
+def test_the_client_that_found_the_server_is_handed_over(state: Path, server_command: Command) -> None:
+    """A second handshake would take as long as the first."""
+    ensure_server(server_command)
+    launch = Launch(server_command, connect=lambda connection: Client.connect(connection, "mine", "window"))
+    assert launch.take_client() is None
+    while launch.poll() is None:
+        time.sleep(0.01)
+    client = launch.take_client()
+    launch.close()
+    assert client is not None
+    with client:
+        assert client.welcome is not None
+        client.ping()
+        deadline = time.monotonic() + 5
+        while not any(isinstance(event, Pong) for event in client.poll()):
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+    assert launch.take_client() is None
 
 
 def test_a_launch_does_not_block(state: Path, server_command: Command) -> None:

@@ -25,6 +25,8 @@ HOME = Path.home()
         "/media/Bob Builder/margaret.PNG is no picture",
         "failed on margaret bob.webp again",
         "bob@example.org asked 192.168.4.7",
+        "- address: ok, 192.168.4.7:80",
+        "see https://margaret.example.org/bob?x=1 for more",
         "Bob/margaret.npy",
         "~/Bob/margaret.blend",
         "prompt: Bob in the margaret dress",
@@ -37,7 +39,11 @@ def test_names_of_people_files_and_places_are_hidden(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["numpy 2.4.6, NVIDIA RTX 4090", "127.0.0.1", "Python 3.11.2 on Linux x86_64", "and/or"]
+    "text",
+    [
+        *("numpy 2.4.6, NVIDIA RTX 4090", "127.0.0.1", "Python 3.11.2 on Linux x86_64", "and/or"),
+        "- opencv-python-headless: ok, 5.0.0.93",
+    ],
 )
 def test_what_helps_stays(text: str) -> None:
     assert anonymous(text) == text

@@ -11,7 +11,8 @@ from zmq.utils.monitor import recv_monitor_message
 
 from .connection import Connection
 from .errors import ErrorCode, Failure
-from .options import set_common_options
+from .options import contents, set_common_options
+from .wire import Blob
 
 # A server that doesn't hold the expected key hangs up at once; one that is only slow does so after 5 s.
 _HUNG_UP_S = 3.0
@@ -70,10 +71,10 @@ class Channel:
             return False
         return True
 
-    def receive(self) -> list[bytes] | None:
+    def receive(self) -> list[Blob] | None:
         """The next message's frames; None when there is none."""
         try:
-            return [frame.bytes for frame in self._socket.recv_multipart(zmq.NOBLOCK, copy=False)]
+            return contents(self._socket.recv_multipart(zmq.NOBLOCK, copy=False))
         except zmq.Again:
             return None
 

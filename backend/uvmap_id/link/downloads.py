@@ -18,6 +18,7 @@ from typing import IO
 from .disk import disk_error, remove, sync_folder
 from .errors import ErrorCode, Failure, UVMapError
 from .messages import CREDIT, FRAME_LIMIT, Chunk, Command, Done, GetChunk, JobEvent, ResultFile, Status
+from .wire import Blob
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.\-]{0,99}")
 _FILES_LIMIT = 64
@@ -58,7 +59,7 @@ class _Incoming:
             self.file = self.path.open("wb")
         return self.file
 
-    def add(self, content: bytes) -> None:
+    def add(self, content: Blob) -> None:
         self.open().write(content)
         self.hash.update(content)
         self.received += len(content)
@@ -200,7 +201,7 @@ class Downloads:
                         return GetChunk(download.job, incoming.expected.name, offset)
         return None
 
-    def take(self, chunk: Chunk, content: bytes) -> None:
+    def take(self, chunk: Chunk, content: Blob) -> None:
         """A chunk has come. One that was not asked for, or follows one that was lost, is ignored."""
         download = self._running.get(chunk.job)
         incoming = (
@@ -241,7 +242,7 @@ class Downloads:
         outcomes, self._outcomes = self._outcomes, []
         return outcomes
 
-    def _write(self, download: _Download, incoming: _Incoming, content: bytes) -> None:
+    def _write(self, download: _Download, incoming: _Incoming, content: Blob) -> None:
         try:
             incoming.add(content)
         except OSError as error:

@@ -40,7 +40,7 @@ from .messages import (
 from .owed import Owed
 from .silence import Silence
 from .uploads import Submission, Uploads
-from .wire import decode, encode
+from .wire import Blob, decode, encode
 
 QUIET_S = 1.0
 LOST_S = 10.0
@@ -101,7 +101,7 @@ class Exchange:
         self.failure: Failure | None = None
         self._name = name
         self._channel = Channel(connection)
-        self._uploads = Uploads()
+        self._uploads = Uploads(connection.local)
         self._outbox: deque[Command] = deque()
         self._unsent: list[bytes] | None = None
         self._local_events: Events = []
@@ -182,6 +182,9 @@ class Exchange:
             events += self._understood(frames)
             if time.monotonic() >= deadline:
                 break
+            if self.downloads:
+                # The server reads the next pieces while these are written.
+                self._send_due(deadline)
         else:
             frames = None
         if frames is None and self.failure is None:
@@ -279,7 +282,8 @@ class Exchange:
             if self._unsent is None or not self._channel.send(self._unsent):
                 return
             self._unsent = None
-            if time.monotonic() >= deadline:
+            # A word of a few bytes more is better than one that comes a tick later.
+            if time.monotonic() >= deadline and not self._uploads.about_to_submit:
                 return
 
     def _next_message(self) -> list[bytes] | None:
@@ -296,7 +300,7 @@ class Exchange:
 
     # --- what came -----------------------------------------------------------------------------------
 
-    def _understood(self, frames: list[bytes]) -> Events:
+    def _understood(self, frames: list[Blob]) -> Events:
         self._silence.heard()
         try:
             message, blob = decode(frames)
@@ -380,6 +384,9 @@ class Exchange:
         if self._uploads.get(subject) is not None:
             again = refused.code == ErrorCode.PHOTO_MISSING and self._uploads.put_again(subject)
             return [] if again else self._not_taken(subject, refused)
+        if refused.code == ErrorCode.PHOTO_MISSING and subject not in self.following:
+            # The job followed a photo that was refused, and has ended with it.
+            return []
         self.downloads.fail(subject, refused.failure)
         ends = refused.code == ErrorCode.JOB_UNKNOWN or self.following.is_unanswered_retry(subject)
         if ends:

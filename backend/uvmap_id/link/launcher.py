@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from .client import Client, error_of
@@ -36,14 +36,21 @@ class Launch:
     one stays, and each launch ends with that one.
     """
 
-    def __init__(self, command: Sequence[str] | None = None, timeout_s: float = _TIMEOUT_S) -> None:
+    def __init__(
+        self,
+        command: Sequence[str] | None = None,
+        timeout_s: float = _TIMEOUT_S,
+        connect: Callable[[Connection], Client] | None = None,
+    ) -> None:
         """Nothing is started before the first `poll`.
 
         Args:
             command: The program and its first arguments, e.g. `["/opt/env/bin/uvmap-id"]`; "serve" is added.
                 None looks for `uvmap-id` on PATH.
             timeout_s: Give up after so many seconds.
+            connect: Makes the client that finds out whether a server answers, for who wants to have it afterwards.
         """
+        self._connect = connect
         self._command = list(command or [COMMAND])
         self._folder = state_dir()
         self._timeout_s = timeout_s
@@ -74,6 +81,13 @@ class Launch:
             raise self._start_failed(f"The backend has not answered within {self._timeout_s:.0f} seconds.")
         return None
 
+    def take_client(self) -> Client | None:
+        """The client that `connect` made and the server has answered, once: from now on the caller's to close."""
+        if self._connect is None or self._probe is None or self._probe.welcome is None:
+            return None
+        client, self._probe = self._probe, None
+        return client
+
     def close(self) -> None:
         """Stop looking. A server that was started goes on."""
         if self._probe is not None:
@@ -83,7 +97,9 @@ class Launch:
     def _answering(self) -> Connection | None:
         if self._probe is None:
             try:
-                self._probe = Client.connect(read_connection(self._folder), "launcher")
+                connection = read_connection(self._folder)
+                make = self._connect
+                self._probe = make(connection) if make is not None else Client.connect(connection, "launcher")
             except UVMapError as error:
                 if error.failure.code != ErrorCode.BACKEND_NOT_RUNNING:
                     raise

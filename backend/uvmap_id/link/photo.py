@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
+import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -14,6 +16,15 @@ from .request import TextureRequest
 from .texture_set import map_file, read_manifest
 
 _EMBEDDING_MAGIC = b"\x93NUMPY"
+
+
+class Photo(bytes):
+    """A file's content that is hashed once at most, since that takes a part of a click's time."""
+
+    @functools.cached_property
+    def sha256(self) -> str:
+        """64 hex digits."""
+        return hashlib.sha256(self).hexdigest()
 
 
 def read_photo(path: Path) -> bytes:
@@ -28,14 +39,19 @@ def read_photo(path: Path) -> bytes:
                 ErrorCode.FACE_FILE_MISSING, f"There is no file {path}.", "Choose a photo of a face, PNG or JPEG."
             )
         with path.open("rb") as file:
-            content = file.read(PHOTO_LIMIT + 1)
+            # Python makes room for as many bytes as it is asked for, which for the limit takes milliseconds.
+            size = os.fstat(file.fileno()).st_size
+            content = file.read(min(size, PHOTO_LIMIT) + 1)
+            if len(content) > size:
+                # It has grown, or is one of those that don't tell their size.
+                content += file.read(PHOTO_LIMIT + 1 - len(content))
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         raise UVMapError(
             ErrorCode.FACE_FILE_MISSING, f"{path} can't be read: {reason}.", "Choose a file that you may read."
         ) from error
     _check_size(content)
-    return content
+    return Photo(content)
 
 
 def read_photos(paths: Iterable[Path]) -> tuple[bytes, ...]:
@@ -82,7 +98,7 @@ def _check_size(content: bytes) -> None:
 
 def photo_hash(content: bytes) -> str:
     """What `TextureRequest.face_sha256` is for this photo."""
-    return hashlib.sha256(content).hexdigest()
+    return content.sha256 if isinstance(content, Photo) else hashlib.sha256(content).hexdigest()
 
 
 def with_photos(request: TextureRequest, photos: Sequence[bytes]) -> TextureRequest:

@@ -1,4 +1,9 @@
-"""Jobs on their way to the server: their files first, in chunks and at most `CREDIT` of them at once, then the job."""
+"""Jobs on their way to the server: their files first, in chunks and at most `CREDIT` of them at once, then the job.
+
+A server elsewhere is asked first how much it has, and gets the job when it has said that the files are complete. One
+on this machine gets all of it in one go: to wait for its answers would take longer than what they may save. Should
+something have got lost, it refuses the job, and then all is done as for a server elsewhere.
+"""
 
 from __future__ import annotations
 
@@ -6,11 +11,13 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from .messages import CREDIT, FRAME_LIMIT, BlobState, Command, PutBlob, Submit, SubmitMany
+from .messages import CREDIT, BlobState, Command, PutBlob, Submit, SubmitMany
 
 # So often are a job's files put anew when the server says that it doesn't have them.
 _TRIES = 3
 _STALLED_S = 10.0
+# Smaller than a frame may be: while one piece is read, the next is still being encrypted.
+_PIECE = 256 * 1024
 _RESEND_S = 5.0
 
 
@@ -39,6 +46,8 @@ class Submission:
 @dataclass(slots=True)
 class _File:
     content: bytes
+    # Sent without asking, and the job after it without waiting.
+    unasked: bool
     users: set[str] = field(default_factory=set)
     asked: bool = False
     # None until the server has said how much it has.
@@ -50,6 +59,11 @@ class _File:
     def complete(self) -> bool:
         return self.received is not None and self.received >= len(self.content)
 
+    @property
+    def taken(self) -> bool:
+        """Whether the job may follow."""
+        return self.complete or (self.unasked and self.sent == len(self.content))
+
     def restart(self) -> None:
         self.asked, self.received, self.sent, self.in_flight = False, None, 0, 0
 
@@ -57,8 +71,9 @@ class _File:
 class Uploads:
     """Submissions in the order in which they were made, which is the order in which the server gets them."""
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        """Nothing to send yet."""
+    def __init__(self, local: bool = False, clock: Callable[[], float] = time.monotonic) -> None:
+        """Nothing to send yet. `local`: whether the server is on this machine."""
+        self._local = local
         self._clock = clock
         self._waiting: dict[str, Submission] = {}
         self._files: dict[str, _File] = {}
@@ -72,7 +87,7 @@ class Uploads:
         """One more, after all others."""
         self._waiting[submission.key] = submission
         for sha256, content in submission.files.items():
-            self._files.setdefault(sha256, _File(content)).users.add(submission.key)
+            self._files.setdefault(sha256, _File(content, self._local)).users.add(submission.key)
 
     def get(self, key: str) -> Submission | None:
         """The unanswered submission of that key."""
@@ -112,6 +127,7 @@ class Uploads:
         submission.tries += 1
         submission.sent_at = None
         for sha256 in submission.files:
+            self._files[sha256].unasked = False
             self._files[sha256].restart()
         return submission.tries < _TRIES
 
@@ -131,9 +147,17 @@ class Uploads:
         first = file.received is None
         file.received = max(0, min(state.received, len(file.content)))
         file.in_flight = max(0, file.in_flight - 1)
+        # It may have had more of the file than was sent.
+        file.sent = max(file.sent, file.received)
         if first or (file.in_flight == 0 and file.sent > file.received):
             # Something got lost on the way, or there is a beginning from an earlier time.
             file.sent = file.received
+
+    @property
+    def about_to_submit(self) -> bool:
+        """True where a job comes next whose files have just been sent."""
+        unsent = next((each for each in self._waiting.values() if each.sent_at is None), None)
+        return unsent is not None and all(self._files[sha256].taken for sha256 in unsent.files)
 
     def next(self) -> tuple[Command, bytes] | None:
         """What is to be sent now, with its blob; None where nothing is, or an answer has to come first."""
@@ -144,7 +168,7 @@ class Uploads:
                     continue
             elif (piece := self._piece(submission, now)) is not None:
                 return piece
-            elif not all(self._files[sha256].complete for sha256 in submission.files):
+            elif not all(self._files[sha256].taken for sha256 in submission.files):
                 return None
             submission.sent_at, submission.was_sent = now, True
             return submission.command, submission.blob
@@ -161,10 +185,12 @@ class Uploads:
             size = len(file.content)
             if not file.asked:
                 file.asked, self._heard = True, now
-                return PutBlob(sha256, size, 0), b""
+                if not file.unasked:
+                    return PutBlob(sha256, size, 0), b""
+                file.received = 0
             if file.received is not None and file.sent < size and in_flight < CREDIT:
                 offset = file.sent
-                chunk = file.content[offset : offset + FRAME_LIMIT]
+                chunk = file.content[offset : offset + _PIECE]
                 file.sent, file.in_flight = offset + len(chunk), file.in_flight + 1
                 return PutBlob(sha256, size, offset), chunk
         return None

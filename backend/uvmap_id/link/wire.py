@@ -17,12 +17,15 @@ import json
 import types
 import typing
 from collections.abc import Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 from .errors import LinkError
 from .messages import FRAME_LIMIT, HEADER_LIMIT, Answer, Chunk, Hello, Message, PutBlob
 
 MAGIC = b"UVM1"
+
+# A received blob stays where the socket has put it.
+Blob: TypeAlias = bytes | memoryview
 
 _TYPES: dict[str, type] = {cls.__name__.lower(): cls for cls in typing.get_args(Message)}
 _GROWING = frozenset((Hello, *typing.get_args(Answer)))
@@ -46,13 +49,13 @@ def encode(message: Message, blob: bytes = b"") -> list[bytes]:
     return [MAGIC, text, blob] if blob else [MAGIC, text]
 
 
-def decode(frames: Sequence[bytes]) -> tuple[Message, bytes]:
+def decode(frames: Sequence[Blob]) -> tuple[Message, Blob]:
     """The message and the blob that `encode` made frames of. Raises `LinkError` for anything else."""
     if len(frames) not in (2, 3) or frames[0] != MAGIC:
         raise LinkError("This is not a UVMap-ID message.")
     if len(frames[1]) > HEADER_LIMIT:
         raise LinkError(f"A header of {len(frames[1])} bytes is over the limit of {HEADER_LIMIT}.")
-    header = read_json(frames[1])
+    header = read_json(bytes(frames[1]))
     if not isinstance(header, dict):
         raise LinkError("The header is not a JSON object.")
     declared, cls = header.pop("blob", None), _TYPES.get(str(header.pop("t", "")))
@@ -81,7 +84,7 @@ def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
     return values
 
 
-def _checked_blob(declared: object, blob: bytes, hashed: bool) -> bytes:
+def _checked_blob(declared: object, blob: Blob, hashed: bool) -> Blob:
     if declared is None and not blob:
         return b""
     if not isinstance(declared, dict) or set(declared) != ({"size", "sha256"} if hashed else {"size"}):

@@ -105,14 +105,18 @@ def encode_prompts(
     Returns:
         (B, T, C) encodings, and (B, T) which tokens count, or None where all do.
     """
-    portions = [split_prompt(prompt, tokenizer) for prompt in prompts]
+    return encode_portions([split_prompt(prompt, tokenizer) for prompt in prompts], text_encoder)
+
+
+def encode_portions(portions: list[list[list[int]]], text_encoder: CLIPTextModel) -> tuple[Tensor, Tensor | None]:
+    """The same for prompts that `split_prompt` has split already."""
     device = text_encoder.device
     flat = torch.tensor([portion for prompt in portions for portion in prompt], device=device)
     encoded = text_encoder(flat).last_hidden_state
     longest = max(map(len, portions))
     length, width = encoded.shape[1:]
-    text = encoded.new_zeros(len(prompts), longest * length, width)
-    mask = torch.zeros(len(prompts), longest * length, dtype=torch.bool, device=device)
+    text = encoded.new_zeros(len(portions), longest * length, width)
+    mask = torch.zeros(len(portions), longest * length, dtype=torch.bool, device=device)
     start = 0
     for row, prompt in enumerate(portions):
         count = len(prompt) * length

@@ -5,9 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from functools import partial
+from io import BufferedReader
 from pathlib import Path
-from typing import IO
 
 from uvmap_id.link.disk import disk_error, remove, sync_folder, write_synced
 from uvmap_id.link.errors import ErrorCode, LinkError, UVMapError
@@ -157,7 +156,7 @@ class Results:
             raise _damaged()
         return files
 
-    def _verify(self, path: Path, file: ResultFile, content: IO[bytes]) -> None:
+    def _verify(self, path: Path, file: ResultFile, content: BufferedReader) -> None:
         status = os.fstat(content.fileno())
         seen = (file.sha256, status.st_ino, status.st_size, status.st_mtime_ns)
         if self._verified.get(path) == seen:
@@ -195,16 +194,13 @@ def _hashes_of_manifest(part: Path) -> dict[str, str]:
         raise _damaged() from error
 
 
-def _open(path: Path) -> IO[bytes]:
+def _open(path: Path) -> BufferedReader:
     flags = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
     return os.fdopen(os.open(path, flags), "rb")
 
 
-def _sha256(content: IO[bytes]) -> str:
-    digest = hashlib.sha256()
-    for piece in iter(partial(content.read, FRAME_LIMIT), b""):
-        digest.update(piece)
-    return digest.hexdigest()
+def _sha256(content: BufferedReader) -> str:
+    return hashlib.file_digest(content, "sha256").hexdigest()
 
 
 def _damaged() -> UVMapError:

@@ -46,7 +46,7 @@ from uvmap_id.link.messages import (
     is_job_id,
     is_sha256,
 )
-from uvmap_id.link.wire import build, decode, read_json
+from uvmap_id.link.wire import Blob, build, decode, read_json
 
 from .handshake import agreed
 from .results import Results
@@ -89,7 +89,7 @@ class Service:
         # Job -> the client that hears of it: whoever asked about it last.
         self._listeners: dict[str, bytes] = {}
 
-    def handle(self, client: bytes, owner: str, frames: Sequence[bytes]) -> None:
+    def handle(self, client: bytes, owner: str, frames: Sequence[Blob]) -> None:
         """Act on what a client sent; whatever it is, it is answered and nothing is raised."""
         try:
             message, blob = decode(frames)
@@ -117,7 +117,7 @@ class Service:
         counts = self._store.counts()
         return Pong(self._welcome.boot, self._store.paused, counts.queued, counts.running)
 
-    def _answer(self, client: bytes, owner: str, message: Command, blob: bytes) -> tuple[Answer | None, bytes]:
+    def _answer(self, client: bytes, owner: str, message: Command, blob: Blob) -> tuple[Answer | None, bytes]:
         match message:
             case Hello():
                 return agreed(message, self._welcome), b""
@@ -148,7 +148,7 @@ class Service:
             case Pause() | Resume() | Shutdown():
                 return self._steer(owner, message), b""
 
-    def _put(self, owner: str, message: PutBlob, blob: bytes) -> Answer:
+    def _put(self, owner: str, message: PutBlob, blob: Blob) -> Answer:
         if not is_sha256(message.sha256):
             raise LinkError("The photo's name is not a SHA-256.")
         if blob:
@@ -165,10 +165,10 @@ class Service:
         self._listeners[job.id] = client
         return self.runner.newest_event(job)
 
-    def _submit_many(self, client: bytes, owner: str, message: SubmitMany, blob: bytes) -> Answer:
+    def _submit_many(self, client: bytes, owner: str, message: SubmitMany, blob: Blob) -> Answer:
         if not is_job_id(message.batch):
             raise LinkError("The batch's id is not 32 hex digits.")
-        listed = read_json(blob)
+        listed = read_json(bytes(blob))
         if not isinstance(listed, list) or not 0 < len(listed) <= BATCH_LIMIT:
             raise LinkError(f"A batch is a list of 1 to {BATCH_LIMIT} jobs.")
         submits = [build(Submit, item if isinstance(item, dict) else {}) for item in listed]

@@ -12,8 +12,8 @@ import zmq
 from uvmap_id.link.errors import ErrorCode, LinkError, UVMapError
 from uvmap_id.link.keys import KeyPair
 from uvmap_id.link.messages import Answer, Refused
-from uvmap_id.link.options import set_common_options
-from uvmap_id.link.wire import encode
+from uvmap_id.link.options import contents, set_common_options
+from uvmap_id.link.wire import Blob, encode
 
 from .zap import DOMAIN, LOCAL_OWNER, Doorkeeper, OwnerOf
 
@@ -124,7 +124,7 @@ class Router:
         """Let in, or keep out, whoever has connected. Never blocks. While it is not called, nobody gets in."""
         self._doorkeeper.serve()
 
-    def receive(self) -> tuple[bytes, str, list[bytes]] | None:
+    def receive(self) -> tuple[bytes, str, list[Blob]] | None:
         """The next message: its client, that client's owner as the handshake proved it, and the frames.
 
         None when there is nothing to read. What a revoked client still sends is refused here.
@@ -136,7 +136,7 @@ class Router:
                 return None
             owner = _owner_of(frames[0]) if frames else ""
             if owner and self._still_allowed(owner):
-                return client.bytes, owner, [frame.bytes for frame in frames]
+                return client.bytes, owner, contents(frames)
             self.send(client.bytes, not_authorised())
 
     def send(self, client: bytes, answer: Answer, blob: bytes = b"") -> bool:

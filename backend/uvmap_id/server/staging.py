@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from uvmap_id.link.disk import disk_error, remove, sync_folder
 from uvmap_id.link.errors import ErrorCode, LinkError, UVMapError
 from uvmap_id.link.messages import PHOTO_LIMIT
+from uvmap_id.link.wire import Blob
 
 if TYPE_CHECKING:
     from hashlib import _Hash
@@ -97,7 +98,7 @@ class Staging:
             return blob.size
         return upload.received if upload else 0
 
-    def put(self, sha256: str, size: int, offset: int, chunk: bytes, owner: str) -> int:
+    def put(self, sha256: str, size: int, offset: int, chunk: Blob, owner: str) -> int:
         """Take a piece of a file. One that was there before, or comes too early, changes nothing.
 
         Args:
@@ -216,7 +217,7 @@ class Staging:
         self._uploads[name] = upload
         return upload
 
-    def _append(self, upload: _Upload, chunk: bytes) -> None:
+    def _append(self, upload: _Upload, chunk: Blob) -> None:
         descriptor = _open(upload.path, os.O_APPEND)
         try:
             rest = memoryview(chunk)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -49,21 +50,52 @@ def convert(
     """
     _check_replaceable(destination, overwrite)
     components = load_components(source, base=base, vae=vae, dtype=dtype)
+    origin = components.kind.value
+    if is_fused(source):
+        before = read_manifest(source)
+        origin, licence = before.source, licence or before.licence
+    return write_fused(destination, components, dtype, source=origin, licence=licence, overwrite=overwrite)
+
+
+def write_fused(
+    destination: Path,
+    components: Components,
+    dtype: torch.dtype,
+    *,
+    source: str,
+    licence: str = "",
+    overwrite: bool = False,
+    texts: Mapping[str, str] | None = None,
+) -> Manifest:
+    """Write modules in the fused format: a folder that is there as a whole or not at all.
+
+    Args:
+        destination: The folder to make.
+        components: What to write.
+        dtype: Of the modules, for the manifest.
+        source: What they were made from, for the manifest.
+        licence: Noted in the manifest.
+        overwrite: As for `convert`.
+        texts: Further files by their names, such as a README.md.
+
+    Raises:
+        UVMapError: `output_not_writable`, `disk_full`: the destination.
+    """
+    _check_replaceable(destination, overwrite)
     part = destination.with_name(f"{destination.name}.part")
     try:
         destination.parent.mkdir(parents=True, exist_ok=True)
         remove(part)
         part.mkdir()
         _write_components(part, components)
-        manifest = _describe(part, components, dtype, licence)
-        if is_fused(source):
-            before = read_manifest(source)
-            manifest = replace(manifest, source=before.source, licence=licence or before.licence)
+        for name, text in (texts or {}).items():
+            (part / name).write_text(text, encoding="utf-8")
+        manifest = replace(_describe(part, components, dtype, licence), source=source)
         write_manifest(part, manifest)
-        _sync(part)
+        sync_files(part)
         _replace(destination, part)
     except (OSError, SafetensorError) as error:
-        raise _write_error(error, destination) from error
+        raise write_error(error, destination) from error
     finally:
         remove(part)
     return manifest
@@ -116,7 +148,8 @@ def _describe(folder: Path, components: Components, dtype: torch.dtype, licence:
     )
 
 
-def _sync(folder: Path) -> None:
+def sync_files(folder: Path) -> None:
+    """Wait until the disk has every file below a folder. Raises `OSError`."""
     for _, file in all_files(folder):
         with file.open("r+b") as stream:
             os.fsync(stream.fileno())
@@ -138,7 +171,8 @@ def _replace(destination: Path, part: Path) -> None:
     remove(old)
 
 
-def _write_error(error: OSError | SafetensorError, destination: Path) -> UVMapError:
+def write_error(error: OSError | SafetensorError, destination: Path) -> UVMapError:
+    """The failure that a person understands for what went wrong while tensors were written to `destination`."""
     if isinstance(error, OSError):
         return disk_error(error, destination)
     # safetensors tells the system's number only in its words: "... (os error 28)".
