@@ -62,7 +62,7 @@ from uvmap_id.link.messages import (
 )
 from uvmap_id.link.process import process_start
 from uvmap_id.link.texture_set import files_of, read_manifest
-from uvmap_id.link.wire import decode, encode
+from uvmap_id.link.wire import Blob, decode, encode
 
 _STEP_MS = 20
 _LONG_S, _BRIEF_S = 60.0, 0.5
@@ -137,7 +137,7 @@ class FakeBackend:
                 return False
             self._answer(client, message, blob)
 
-    def _answer(self, client: bytes, message: object, blob: bytes) -> None:
+    def _answer(self, client: bytes, message: object, blob: Blob) -> None:
         match message:
             case Hello():
                 self._send(client, Welcome(PROTOCOL, "0.0.0-fake", self._connection.boot))

@@ -34,7 +34,6 @@ _BAD_ARGUMENTS = frozenset(
         ErrorCode.WEIGHTS_UNKNOWN,
         ErrorCode.ENGINE_UNKNOWN,
         ErrorCode.METRIC_UNKNOWN,
-        ErrorCode.CONFIG_INVALID,
     }
 )
 

@@ -14,7 +14,7 @@ from uvmap_id.link.errors import LinkError, UVMapError
 from uvmap_id.link.keys import KeyPair, new_key_pair
 from uvmap_id.link.messages import PROTOCOL, Hello, Pong, Refused, Welcome
 from uvmap_id.link.process import process_start
-from uvmap_id.link.wire import decode
+from uvmap_id.link.wire import Blob, decode
 from uvmap_id.server.handshake import agreed
 from uvmap_id.server.socket import ANY_LOOPBACK_PORT, Router
 from uvmap_id.server.zap import AllowList
@@ -29,7 +29,7 @@ class SmallServer:
     def __init__(self, state: Path, bind: str = ANY_LOOPBACK_PORT, authorized: bool = False) -> None:
         self.let_in = True
         self.doorkeeper_gone = False
-        self.heard: list[tuple[str, list[bytes]]] = []
+        self.heard: list[tuple[str, list[Blob]]] = []
         self.keys = new_key_pair()
         self.local = new_key_pair()
         self.allowed = AllowList(self.local.public, state)
@@ -68,7 +68,7 @@ class SmallServer:
             while (received := self.router.receive()) is not None:
                 self._answer(*received)
 
-    def _answer(self, client: bytes, owner: str, frames: list[bytes]) -> None:
+    def _answer(self, client: bytes, owner: str, frames: list[Blob]) -> None:
         self.heard.append((owner, frames))
         try:
             message, _ = decode(frames)
