@@ -189,3 +189,14 @@ def test_the_same_chance_gives_the_same_bytes() -> None:
     other = worn(prompt)
     for name in ("base_color", "normal", "roughness_map"):
         assert (getattr(one, name)() == getattr(other, name)()).all()
+
+
+@pytest.mark.parametrize("prompt", ["red dress", "red sleeveless gown", "long red tank top", "red coat"])
+def test_no_garment_has_a_hole_at_the_hips(prompt: str) -> None:
+    canvas = worn(prompt)
+    x, _, z, used = places(canvas)
+    hem = next(garment.hem for garment in read_prompt(prompt).garments if garment.slot == "upper")
+    sides = used & (z < -0.05) & (z > hem + 0.05) & (np.abs(x) > 0.16)
+    assert sides.sum() > 100
+    colours = canvas.base_color()[sides].astype(int)
+    assert (colours[:, 0] > colours[:, 1:].max(axis=1) * 2).all()

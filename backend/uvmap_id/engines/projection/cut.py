@@ -49,6 +49,8 @@ def _upper(x: Floats, y: Floats, z: Floats, garment: Garment) -> Floats:
     if garment.sleeve < _SLEEVELESS:
         # Straps on the shoulders, room for the arms below them.
         limit = garment.sleeve - 0.045 * smoothstep(0.135, 0.24, z)
+    # Below the armpits no sleeve can end: hips may be wider than an armhole.
+    limit = limit + 4 * np.clip(np.float32(0.05) - z, 0, None)
     depth = np.minimum(np.minimum(limit - far, z - garment.hem), below_neck(x, y, z, garment))
     if garment.opening is not None:
         depth = np.minimum(depth, beside_opening(x, y, z, garment.opening))
