@@ -250,6 +250,7 @@ def test_random_faults_over_random_jobs(make_rig: MakeRig) -> None:
         "seed": str(SEED),
     }
     entry = rig.judge()
+    sys.stdout.write(f"{entry}\n")
     assert all(soak.fired[name] for name in soak.faults), soak.fired
     assert peak < SERVER_LIMIT
     assert entry.is_clean, (entry, [asked for asked in rig.jobs.values() if asked.wrong or len(asked.ends) != 1])
