@@ -94,7 +94,7 @@ class Bench:
     def workers(self) -> list[psutil.Process]:
         """The pool's processes, oldest first."""
         found = [child for child in psutil.Process().children() if lives(child)]
-        return [child for child in found if child.environ().get(TEST_VARIABLE) == str(self.folder)]
+        return [child for child in found if environment_of(child).get(TEST_VARIABLE) == str(self.folder)]
 
     def worker(self) -> psutil.Process:
         (worker,) = self.workers()
@@ -103,6 +103,14 @@ class Bench:
     def close(self) -> None:
         self.pool.close()
         self.context.term()
+
+
+def environment_of(process: psutil.Process) -> dict[str, str]:
+    """Never that of a process that is just becoming another program: for a moment it seems to have none."""
+    deadline = time.monotonic() + 2.0
+    while not (found := process.environ()) and lives(process) and time.monotonic() < deadline:
+        time.sleep(0.001)
+    return found
 
 
 def marked(folder: Path) -> list[psutil.Process]:
