@@ -85,7 +85,7 @@ def test_ctrl_c_keeps_a_checkpoint_and_says_how_to_go_on(
 def test_bad_input_is_a_sentence(started: Start, values: Values, config_file: Callable, tmp_path: Path):
     given = values(training={"step": 3})
     code, out, err = ended(started("uvmap_id", "train", str(config_file(given))))
-    assert (code, out) == (1, "")
+    assert (code, out) == (2, "")
     assert err.startswith("error: config_invalid: There is no setting")
     assert "Traceback" not in err
     code, out, err = ended(started("uvmap_id", "train", str(config_file(values())), "--check"))
