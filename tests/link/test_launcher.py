@@ -146,7 +146,7 @@ def test_a_lock_that_outlives_a_killed_server_is_waited_for(state: Path) -> None
     """As a worker holds it that was being forked when its server was killed."""
     state.mkdir(mode=0o700, exist_ok=True)
     lock = state / "server.lock"
-    holder = "import fcntl, sys; file = open(sys.argv[1], 'w'); fcntl.flock(it, 2); print('held', flush=True); input()"
+    holder = "import fcntl, sys; it = open(sys.argv[1], 'w'); fcntl.flock(it, 2); print('held', flush=True); input()"
     with subprocess.Popen(
         [sys.executable, "-c", holder, str(lock)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as held:
