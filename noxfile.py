@@ -108,7 +108,7 @@ def blender_tests(session: nox.Session, version: str) -> None:
 
 @nox.session(python=False)
 def window(session: nox.Session) -> None:
-    """blender_tests/window/: mouse and keyboard in a real Blender's window; pictures of each step in out/window."""
+    """blender_tests/window/: mouse and keyboard in a real Blender's window; pictures of each step in out/gui."""
     tool = shared() / DEBIAN_TOOL
     reason = why_no_window(tool)
     if reason and os.environ.get("UVMAP_ID_REQUIRE_SHARED") == "1" and is_root():
@@ -134,7 +134,7 @@ def window(session: nox.Session) -> None:
                 "UVMAP_ID_BLENDER_ROOT": str(debian),
                 "UVMAP_ID_ADDON_ZIP": str(next(Path(folder).glob("*.zip"))),
                 "UVMAP_ID_BACKEND": program(backend, "uvmap-id"),
-                "UVMAP_ID_WINDOW_OUT": str(ROOT / "out" / "window"),
+                "UVMAP_ID_WINDOW_OUT": str(ROOT / "out" / "gui"),
             },
             external=True,
         )
@@ -142,7 +142,7 @@ def window(session: nox.Session) -> None:
 
 @nox.session(python=False)
 def pictures(session: nox.Session) -> None:
-    """Copy the pictures that the documentation shows from out/window to docs/images."""
+    """Copy the pictures that the documentation shows from out/gui to docs/images."""
     backend = backend_environment(session, "tests")
     session.run(program(backend, "python"), "blender_tests/window/docs_pictures.py", external=True)
 

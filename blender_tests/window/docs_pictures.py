@@ -1,4 +1,4 @@
-"""Copies the pictures that the documentation shows from out/window to docs/images, each of at most 120 KB.
+"""Copies the pictures that the documentation shows from out/gui to docs/images, each of at most 120 KB.
 
     nox -s window && nox -s pictures
 
@@ -14,7 +14,7 @@ from pathlib import Path
 from PIL import Image
 
 ROOT = Path(__file__).parents[2]
-TAKEN, KEPT = ROOT / "out" / "window", ROOT / "docs" / "images"
+TAKEN, KEPT = ROOT / "out" / "gui", ROOT / "docs" / "images"
 LIMIT, WIDEST = 120_000, 1000
 PANELS = (
     *("body", "shape", "pose", "face", "prompt", "generate", "region", "maps", "advanced"),

@@ -1,6 +1,6 @@
 """The documentation's pictures of panels and preferences, from a real window with something real in each of them.
 
-`docs_pictures.py` copies those that the documentation shows from out/window to docs/images.
+`docs_pictures.py` copies those that the documentation shows from out/gui to docs/images.
 """
 
 from __future__ import annotations
