@@ -42,6 +42,7 @@ from uvmap_id.server.words import (
     from_line,
     to_line,
 )
+from uvmap_id.standard_streams import take_standard_streams
 
 if TYPE_CHECKING:
     import numpy as np
@@ -50,7 +51,6 @@ if TYPE_CHECKING:
 EngineFactory = Callable[[str], Engine]
 EngineChoice = Callable[[str], str]
 
-_STDIN, _STDOUT, _STDERR = 0, 1, 2
 _REPORT_EVERY_S = 0.1
 _PREVIEW_EVERY_S = 0.5
 _REST_AFTER_S = 300.0
@@ -286,13 +286,7 @@ def serve(
     end_with_server()
     offer_to_the_kernel()
     _show_where_it_stands()
-    # Libraries print to stdout, from C too. They get stderr, and an empty stdin; only we know the way to the server.
-    lines = os.fdopen(os.dup(_STDIN), "rb")
-    out = os.fdopen(os.dup(_STDOUT), "wb")
-    os.dup2(_STDERR, _STDOUT)
-    nothing = os.open(os.devnull, os.O_RDONLY)
-    os.dup2(nothing, _STDIN)
-    os.close(nothing)
+    lines, out = take_standard_streams()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(levelname)s %(message)s")
     try:
         Worker(engine_factory, Inbox(lines), out, choose_engine, rest_after_s).work()

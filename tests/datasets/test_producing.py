@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from scripted_maker import ScriptedEngine, scripted
+from small_disk import fill, small_disk_at
 
 from uvmap_id.datasets.crew import Crew, CrewOptions
 from uvmap_id.datasets.folder import metadata_of, read_dataset
@@ -261,21 +262,8 @@ def test_embeddings_that_were_added_stay_when_more_is_made(
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    if sys.platform != "linux" or os.geteuid() != 0:
-        pytest.skip("only root on Linux can mount a small disk")
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=2m,mode=700", "tmpfs", str(folder)], capture_output=True, text=True
-    )
-    if mounted.returncode != 0:
-        reason = f"a small disk can't be mounted: {mounted.stderr.strip()}"
-        assert not os.environ.get("UVMAP_ID_REQUIRE_SHARED"), reason
-        pytest.skip(reason)
-    try:
+    with small_disk_at(tmp_path / "disk", "size=2m,mode=700") as folder:
         yield folder
-    finally:
-        subprocess.run(["umount", str(folder)], check=True)
 
 
 def test_a_full_disk_has_a_name_and_leaves_nothing_half(
@@ -284,14 +272,7 @@ def test_a_full_disk_has_a_name_and_leaves_nothing_half(
     people = scripted_people(*["fine"] * 6)
     asked = dataclasses.replace(order(people), folder=small_disk / "out")
     produce(dataclasses.replace(asked, people=people[:2]), scripted_crew(1))
-    filler = small_disk / "filler"
-    with filler.open("ab", buffering=0) as file:
-        for size in (65536, 512, 1):
-            try:
-                while True:
-                    file.write(b"x" * size)
-            except OSError:
-                continue
+    filler = fill(small_disk)
     with pytest.raises(UVMapError) as caught:
         produce(asked, scripted_crew(2))
     assert caught.value.failure.code == ErrorCode.DISK_FULL

@@ -29,7 +29,6 @@ from uvmap_id.link.request import TextureRequest
 from uvmap_id.link.texture_set import map_file
 
 FULL = os.environ.get("UVMAP_ID_FAULTS") == "full"
-REQUIRED = bool(os.environ.get("UVMAP_ID_REQUIRE_SHARED"))
 SERVER = (sys.executable, str(Path(__file__).with_name("fault_server.py")))
 PATIENCE_S = 60.0
 SIZE = 512

@@ -14,7 +14,8 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from rig import FULL, REQUIRED, Asked, Rig
+from rig import FULL, Asked, Rig
+from small_disk import fill, mount_small_disk
 
 from uvmap_id.link.client import Client
 from uvmap_id.link.downloads import Fetched, NotFetched
@@ -32,34 +33,12 @@ def make_disk() -> Iterator[MakeDisk]:
     mounted: list[Path] = []
 
     def make(folder: Path, options: str) -> None:
-        if sys.platform != "linux" or os.geteuid() != 0:
-            pytest.skip("only root on Linux can mount a small disk")
-        folder.mkdir(parents=True, exist_ok=True)
-        command = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(folder)]
-        done = subprocess.run(command, capture_output=True, text=True)
-        if done.returncode:
-            reason = f"a small disk can't be mounted: {done.stderr.strip()}"
-            assert not REQUIRED, reason
-            pytest.skip(reason)
+        mount_small_disk(folder, options)
         mounted.append(folder)
 
     yield make
     for folder in mounted:
         subprocess.run(["umount", "--lazy", str(folder)], check=True)
-
-
-def fill(folder: Path) -> Path:
-    """Write until there is not a byte left."""
-    filler = folder / "filler"
-    with filler.open("ab", buffering=0) as file:
-        for size in (65536, 512, 1):
-            while True:
-                try:
-                    file.write(b"x" * size)
-                except OSError:
-                    break
-    assert os.statvfs(folder).f_bavail == 0, "the disk is not full"
-    return filler
 
 
 def paused(rig: Rig, client: Client) -> str:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
 import pytest
+from small_disk import fill, small_disk_at
 
 from uvmap_id.link.errors import UVMapError
 from uvmap_id.link.messages import Done, Failed, ResultFile
@@ -28,35 +26,8 @@ REQUEST = TextureRequest("a" * 64, "blue jeans")
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    if sys.platform != "linux" or os.geteuid() != 0:
-        pytest.skip("only root on Linux can mount a small disk")
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=8m,mode=700", "tmpfs", str(folder)], capture_output=True, text=True
-    )
-    if mounted.returncode != 0:
-        reason = f"a small disk can't be mounted: {mounted.stderr.strip()}"
-        assert not os.environ.get("UVMAP_ID_REQUIRE_SHARED"), reason
-        pytest.skip(reason)
-    try:
+    with small_disk_at(tmp_path / "disk", "size=8m,mode=700") as folder:
         yield folder
-    finally:
-        subprocess.run(["umount", str(folder)], check=True)
-
-
-def fill_up(folder: Path) -> Path:
-    """Write until there is not a byte left."""
-    filler = folder / "filler"
-    with filler.open("ab", buffering=0) as file:
-        for size in (65536, 512, 1):
-            try:
-                while True:
-                    file.write(b"x" * size)
-            except OSError:
-                continue
-    assert os.statvfs(folder).f_bavail == 0
-    return filler
 
 
 def add_without_end(store: Store) -> None:
@@ -77,7 +48,7 @@ def test_jobs_that_ran_still_end_on_a_full_disk(small_disk: Path) -> None:
         store.add([NewJob(name(number), REQUEST, "local") for number in range(8)])
         for _ in range(5):
             store.claim()
-        filler = fill_up(small_disk)
+        filler = fill(small_disk)
         with pytest.raises(UVMapError) as caught:
             add_without_end(store)
         assert code_of(caught) == "disk_full"
@@ -108,7 +79,7 @@ def test_the_queue_goes_on_by_itself_when_there_is_room(small_disk: Path) -> Non
     now = [0.0]
     space = DiskSpace(small_disk / "ballast", BALLAST, 2 * MIB, clock=lambda: now[0])
     assert not space.full
-    filler = fill_up(small_disk)
+    filler = fill(small_disk)
     assert space.look()
     assert space.throw_ballast()
     assert not space.throw_ballast()
@@ -140,7 +111,7 @@ def test_below_the_floor_nothing_is_accepted_or_begun(small_disk: Path) -> None:
 
 
 def test_a_full_disk_at_the_start_is_said(small_disk: Path) -> None:
-    fill_up(small_disk)
+    fill(small_disk)
     with pytest.raises(UVMapError) as caught:
         Store(small_disk / "jobs.db", OPTIONS)
     assert code_of(caught) in ("output_not_writable", "disk_full")
@@ -150,7 +121,7 @@ def test_a_result_that_does_not_fit_leaves_nothing(small_disk: Path) -> None:
     results = Results(small_disk / "results")
     part = results.begin(name(1))
     (part / "base_color.png").write_bytes(bytes(MIB))
-    filler = fill_up(small_disk)
+    filler = fill(small_disk)
     with pytest.raises(UVMapError) as caught:
         results.commit(name(1))
     assert code_of(caught) == "disk_full"
@@ -163,7 +134,7 @@ def test_a_result_that_does_not_fit_leaves_nothing(small_disk: Path) -> None:
 def test_a_photo_that_does_not_fit_leaves_nothing(small_disk: Path) -> None:
     staging = Staging(small_disk / "photos")
     assert staging.put("a" * 64, 2 * MIB, 0, bytes(MIB), "local") == MIB
-    fill_up(small_disk)
+    fill(small_disk)
     with pytest.raises(UVMapError) as caught:
         staging.put("a" * 64, 2 * MIB, MIB, bytes(MIB), "local")
     assert code_of(caught) == "disk_full"

@@ -21,6 +21,7 @@ from addon.setup.installer.places import command_of, environments, read_installe
 from addon.setup.installer.stages import Stamp
 from package_index import ROOT, PackageIndex, make_backend
 from setup_place import Place, finish
+from small_disk import mount_small_disk
 
 LARGE = "opencv_large-1.0-py3-none-any.whl"
 SMALL = "small_one-1.0-py3-none-any.whl"
@@ -352,10 +353,7 @@ def small_disk(tmp_path: Path) -> Iterator[Callable[[int], Path]]:
 
     def mount(size: int) -> Path:
         folder = tmp_path / "disk"
-        folder.mkdir()
-        options = ["-t", "tmpfs", "-o", f"size={size}m", "tmpfs", str(folder)]
-        if os.name != "posix" or subprocess.run(["mount", *options], capture_output=True, check=False).returncode:
-            pytest.skip("a small disk can be mounted only by root, on Linux")
+        mount_small_disk(folder, f"size={size}m")
         mounted.append(folder)
         return folder
 

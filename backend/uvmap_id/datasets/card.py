@@ -11,6 +11,13 @@ from uvmap_id.datasets.balance import Balance, count
 from uvmap_id.datasets.folder import METADATA, TEXTURES, Row
 
 CARD = "README.md"
+HOW_TO_LOAD = (
+    "```python",
+    "from datasets import load_dataset",
+    "",
+    'dataset = load_dataset("imagefolder", data_dir="FOLDER", split="train")',
+    "```",
+)
 # Names that the hub knows; all others are "other".
 _LICENCES = frozenset(
     "apache-2.0 mit bsd-3-clause cc0-1.0 cc-by-4.0 cc-by-3.0 cc-by-2.0 cc-by-sa-4.0 cc-by-nc-4.0 cc-by-nc-sa-4.0 "
@@ -121,11 +128,7 @@ def card(census: Census, name: str, how: Sequence[str] = ()) -> str:
             "",
             "## Load",
             "",
-            "```python",
-            "from datasets import load_dataset",
-            "",
-            'dataset = load_dataset("imagefolder", data_dir="FOLDER", split="train")',
-            "```",
+            *HOW_TO_LOAD,
             "",
         ]
     )

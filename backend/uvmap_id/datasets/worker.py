@@ -19,12 +19,12 @@ from uvmap_id.datasets.making import EngineFactory, Maker
 from uvmap_id.datasets.plan import read_item
 from uvmap_id.engines.base import EngineLostError
 from uvmap_id.engines.registry import create_engine
+from uvmap_id.standard_streams import take_standard_streams
 
 READY = b"ready\n"
 EXIT_LOST = 3
 THREADS_VARIABLE = "OMP_NUM_THREADS"
 
-_STDIN, _STDOUT, _STDERR = 0, 1, 2
 
 _log = logging.getLogger(__name__)
 
@@ -54,13 +54,7 @@ def serve(folder: Path, engine_factory: EngineFactory = create_engine) -> None:
     """Be a worker for a dataset's folder until stdin ends."""
     # Ctrl-C is for the command, which ends its workers.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    lines = os.fdopen(os.dup(_STDIN), "rb")
-    out = os.fdopen(os.dup(_STDOUT), "wb")
-    # Libraries print to stdout, from C too.
-    os.dup2(_STDERR, _STDOUT)
-    nothing = os.open(os.devnull, os.O_RDONLY)
-    os.dup2(nothing, _STDIN)
-    os.close(nothing)
+    lines, out = take_standard_streams()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(levelname)s %(message)s")
     limit_threads()
     items: queue.SimpleQueue[bytes] = queue.SimpleQueue()

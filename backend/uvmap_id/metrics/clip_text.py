@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ from transformers import CLIPTokenizer
 
 from uvmap_id.link.errors import ErrorCode, UVMapError
 from uvmap_id.metrics.base import Figure, Sample
-from uvmap_id.metrics.means import square_texture, unusable
+from uvmap_id.metrics.means import mean_figure, square_texture, unusable
 from uvmap_id.metrics.pretrained import invalid, load_pretrained, read_config
 
 _PURPOSE = "CLIPT"
@@ -118,17 +117,9 @@ class ClipText:
         """See `Metric.compute`."""
         if not self._scores:
             raise UVMapError(ErrorCode.DATASET_EMPTY, "There is no texture with a prompt for CLIPT.", "")
-        values = list(self._scores.values())
         cut = len(self._cut)
-        return Figure(
-            value=statistics.fmean(values),
-            spread=statistics.pstdev(values),
-            unit=self.unit,
-            higher_is_better=self.higher_is_better,
-            count=len(values),
-            scores=dict(self._scores),
-            notes=(f"{cut} prompts are longer than CLIP reads; their ends don't count.",) if cut else (),
-        )
+        notes = (f"{cut} prompts are longer than CLIP reads; their ends don't count.",) if cut else ()
+        return mean_figure(self._scores, self.unit, higher_is_better=self.higher_is_better, notes=notes)
 
     def _measured(self, samples: Sequence[Sample]) -> dict[str, float]:
         found: dict[str, float] = {}

@@ -61,15 +61,23 @@ class MeanMetric(ABC):
             raise UVMapError(
                 ErrorCode.DATASET_EMPTY, f"There is no texture whose {self.title} could be told.", _COLUMNS
             )
-        values = list(scores.values())
-        return Figure(
-            value=statistics.fmean(values),
-            spread=statistics.pstdev(values),
-            unit=self.unit,
-            higher_is_better=self.higher_is_better,
-            count=len(values),
-            scores=dict(scores),
-        )
+        return mean_figure(scores, self.unit, higher_is_better=self.higher_is_better)
+
+
+def mean_figure(
+    scores: Mapping[str, float], unit: str, *, higher_is_better: bool, notes: tuple[str, ...] = ()
+) -> Figure:
+    """The mean and the standard deviation of one or more scores, which have the textures' names."""
+    values = list(scores.values())
+    return Figure(
+        value=statistics.fmean(values),
+        spread=statistics.pstdev(values),
+        unit=unit,
+        higher_is_better=higher_is_better,
+        count=len(values),
+        scores=dict(scores),
+        notes=notes,
+    )
 
 
 def square_texture(sample: Sample) -> NDArray[np.uint8]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
+from uvmap_id.datasets.card import HOW_TO_LOAD
 from uvmap_id.datasets.folder import Row
 from uvmap_id.datasets.synthetic.embedding import PARAMETERS
 from uvmap_id.datasets.synthetic.identity import GENDERS, GROUPS
@@ -51,11 +52,7 @@ def card(wish: Wish, rows: Sequence[Row]) -> str:
         f"The column `embedding` (512 numbers, L2-normalised) is {_EMBEDDINGS[wish.embedding]}.",
         "`identities.json` lists the numbers that each person was drawn from.",
         "",
-        "```python",
-        "from datasets import load_dataset",
-        "",
-        'dataset = load_dataset("imagefolder", data_dir="FOLDER", split="train")',
-        "```",
+        *HOW_TO_LOAD,
         "",
     ]
     return "\n".join(lines)
